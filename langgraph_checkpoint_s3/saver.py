@@ -153,6 +153,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         self._store = Store(self.config, _WRITER, client=client, session=session, aio_session=aio_session)
         cache = self._store.saver_state.cache
         self._sizes = Sizes(self.config.multipart_threshold, self.config.multipart_part_size, cache)
+        self._plans_context: Context | None = None
         self._now: Callable[[], int] = _UniqueClock(self._store_time)
 
     @classmethod
@@ -634,7 +635,7 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         # LangGraph compares a thread's versions with one another. So a thread that was migrated from a saver
         # that uses numbers (DynamoDB's, MongoDB's) continues with numbers.
         if isinstance(current, (int, float)):
-            return current + 1  # type: ignore[return-value]
+            return current + 1  # type: ignore[return-value]  # as that saver does
         number = 0 if current is None else int(current.partition(".")[0])
         return f"{number + 1:032}.{random.random():016}"  # noqa: S311  # tells forks apart, no secret
 
@@ -696,7 +697,12 @@ class S3Saver(Closing, BaseCheckpointSaver[str]):
         return self.lease(thread_id, ttl=ttl, wait=wait, holder=holder, auto_renew=auto_renew)
 
     def _context(self) -> Context:
-        # Made for each call: `with_allowlist` clones the saver with another serializer.
+        context = self._plans_context
+        if context is None or context.serde is not self.serde:  # `with_allowlist` gives a clone another one
+            context = self._plans_context = self._make_context()
+        return context
+
+    def _make_context(self) -> Context:
         state = self._store.saver_state
         return Context(
             self._layout,

@@ -146,9 +146,11 @@ class Known(NamedTuple):
         Args:
             moment: The time of its writing by the store's clock; `None` if that isn't known.
         """
+        if moment is None or not self.values:
+            return self
         frames = (piece.frame for value in self.values.values() for piece in value.pieces)
         own = {each.lender for each in frames if each.lender and each.lender[0] == self.checkpoint_id}
-        if moment is None or all(abs(moment.timestamp() - each.created) <= _CLOCK_TOLERANCE for each in own):
+        if all(abs(moment.timestamp() - each.created) <= _CLOCK_TOLERANCE for each in own):
             return self
         created = int(moment.timestamp())
 

@@ -89,7 +89,7 @@ class Content(NamedTuple):
     @property
     def size(self) -> int:
         """Size in bytes."""
-        return sum(len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values()))
+        return sum([len(raw) for _, raw in (self.metadata, self.rest, *self.channels.values())])
 
 
 def rebuilt_channels(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from langgraph.checkpoint.base import Checkpoint, CheckpointMetadata
 from langgraph.checkpoint.serde.base import SerializerProtocol
@@ -26,6 +26,8 @@ from langgraph_checkpoint_s3.format.pieces import Pieces, joined
 from langgraph_checkpoint_s3.format.scope import PLAIN, NamespaceScope
 from langgraph_checkpoint_s3.format.serialization import Dumped, compression_for, dump
 
+_LARGE_HEAD: Final = HEAD_BYTES // 2
+
 
 class Draft(NamedTuple):
     """A checkpoint's object, about to be written.
@@ -35,6 +37,7 @@ class Draft(NamedTuple):
         data: Its bytes. Large frames aren't joined with the rest.
         lenders: The objects that it borrows from.
         content: The checkpoint, with what it borrows.
+        size: The size of the content, in bytes.
         known: What its children may borrow, once it is written.
         origin: Its origin.
         leaf: The end of its key.
@@ -45,6 +48,7 @@ class Draft(NamedTuple):
     data: bytes | Pieces
     lenders: Sequence[Lender]
     content: Content
+    size: int
     known: Known
     origin: Origin
     leaf: str
@@ -108,7 +112,9 @@ def serialize(
             for name in known.versions
             if name in versions and name not in changed and versions[name] == known.versions[name]
         }
-    done = {**{name: (each.type, each.raw) for name, each in same.items()}, **(dumped or {})}
+    done: Mapping[str, Dumped] = dumped or {}
+    if same:
+        done = {**{name: (each.type, each.raw) for name, each in same.items()}, **done}
     channels: dict[str, Dumped] = {
         name: done[name] if name in done else dump(serde, value, name) for name, value in values.items()
     }
@@ -148,7 +154,8 @@ def draft(
     leaf = key.rpartition("/")[2]
     own_frame = min(OWN_FRAME, policy.min_value)  # a value that may be borrowed doesn't share a frame
     builder = Builder(compression, scope.cipher(key_ref, origin.checkpoint_id, leaf))
-    blobs = [(raw, len(raw) >= OWN_FRAME) for _, raw in (content.metadata, content.rest)]
+    first, second = content.metadata[1], content.rest[1]
+    blobs = [(first, len(first) >= OWN_FRAME), (second, len(second) >= OWN_FRAME)]
     for name, (_, raw) in content.channels.items():
         if name in parts:
             new = _new_bytes(parts[name], raw)
@@ -156,26 +163,27 @@ def draft(
         else:
             blobs.append((raw, len(raw) >= own_frame))
     # HEAD_BYTES are to hold the metadata. So many small values get a frame of their own, after its frame.
-    if sum([len(blob) for blob, own in blobs if not own]) > HEAD_BYTES // 2:
+    size = content.size
+    if size > _LARGE_HEAD and sum([len(blob) for blob, own in blobs if not own]) > _LARGE_HEAD:
         metadata, rest, *places = builder.pack(blobs[:2]) + builder.pack(blobs[2:])
     else:
         metadata, rest, *places = builder.pack(blobs)
     values: dict[str, Value] = {}
     for (name, (kind, _)), place in zip(content.channels.items(), places, strict=True):
         values[name] = Value(kind, _extents(builder, parts[name], place) if name in parts else place)
-    lenders = sorted({frame.lender for frame in builder.frames if frame.lender})
+    lenders = sorted({frame.lender for frame in builder.frames if frame.lender}) if parts else []
     fields = {
         **origin.fields(leaf),
         "parent": content.parent,
-        "metadata": pack_value(Value(content.metadata[0], metadata)),
-        "checkpoint": pack_value(Value(content.rest[0], rest)),
-        "channels": {name: pack_value(value) for name, value in values.items()},
+        "metadata": pack_value(content.metadata[0], metadata),
+        "checkpoint": pack_value(content.rest[0], rest),
+        "channels": {name: pack_value(*value) for name, value in values.items()},
     }
     data, base = builder.assemble(fields)
     lender, serializer = origin.lender(leaf), content.metadata[0]
     lent = {name: (values[name], content.channels[name][1]) for name in large}
     next_known = Known.of(lender, serializer, versions, lent, builder.frames, base, key_ref)
-    return Draft(key, data, lenders, content, next_known, origin, leaf, scope)
+    return Draft(key, data, lenders, content, size, next_known, origin, leaf, scope)
 
 
 def _choose_parts(content: Content, policy: BorrowPolicy, known: Known, now: float) -> Parts:

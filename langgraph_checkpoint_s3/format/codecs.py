@@ -108,20 +108,21 @@ def compress(raw: bytes, codec: Codec) -> tuple[str, bytes]:
         with compressed or encrypted data. If the bytes exceed `MAX_RATIO`, zeros fill them up, which a reader
         ignores.
     """
-    if codec == "none" or len(raw) < _TOO_SMALL or (len(raw) >= _LARGE and not _worth_trying(raw)):
+    size = len(raw)
+    if codec == "none" or size < _TOO_SMALL or (size >= _LARGE and not _worth_trying(raw)):
         return "none", raw
     if codec == "gzip":
         gzip = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_CONTAINER)
         packed = gzip.compress(raw) + gzip.flush()
     else:
-        if len(raw) <= _SMALL:
+        if size <= _SMALL:
             compressors = _shared.compressors
             compressor = compressors.with_dictionary if codec == "zstd-d1" else compressors.plain
             packed = compressor.compress(raw, compressor.FLUSH_FRAME)
         else:
             packed = _compress_chunks(raw, _shared.dictionary if codec == "zstd-d1" else None)
-        packed = packed.ljust(-(-len(raw) // MAX_RATIO), b"\0")
-    return (codec, packed) if len(packed) < len(raw) else ("none", raw)
+        packed = packed.ljust(-(-size // MAX_RATIO), b"\0")
+    return (codec, packed) if len(packed) < size else ("none", raw)
 
 
 def _compress_chunks(raw: bytes, dictionary: zstd.ZstdDict | None) -> bytes:

@@ -104,9 +104,9 @@ def text(value: Any) -> str:
     return value
 
 
-def pack_value(value: Value) -> list[Any]:
-    """Return a value as the header has it."""
-    return [value.type, [list(extent) for extent in value.extents]]
+def pack_value(kind: str, extents: Sequence[Extent]) -> list[Any]:
+    """Return a value's type and extents as the header has them."""
+    return [kind, extents]
 
 
 def unpack_value(row: Any, frames: Sequence[Frame]) -> Value:

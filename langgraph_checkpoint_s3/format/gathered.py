@@ -76,7 +76,7 @@ def encode_gathered(
     values = [*seeds.values(), *(dumped for *_, dumped in rows)]
     builder = Builder(compression_for((kind for kind, _ in values), compression), cipher)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for _, raw in values)
-    packed = [pack_value(Value(kind, place)) for (kind, _), place in zip(values, places, strict=True)]
+    packed = [pack_value(kind, place) for (kind, _), place in zip(values, places, strict=True)]
     fields: dict[str, Any] = {
         "parent": parent,
         "channels": list(channels),

@@ -23,10 +23,8 @@ _GREGORIAN: Final = datetime(1582, 10, 15, tzinfo=timezone.utc)
 
 def text_of(value: object) -> str | None:
     """Return an id as text; `None` if it can't be one."""
-    if type(value) is str:  # nearly always
-        return value
     if isinstance(value, str):
-        return value if isinstance(value, HashedName) else str.__str__(value)
+        return value if type(value) is str or isinstance(value, HashedName) else str.__str__(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int.__repr__(value)
     return str(value) if isinstance(value, UUID) else None
@@ -59,7 +57,7 @@ def id_text(value: object, what: str) -> str:
     Raises:
         InvalidKeyError: It isn't text, a UUID or a whole number.
     """
-    text = text_of(value)
+    text = value if type(value) is str else text_of(value)
     if text is None:
         raise InvalidKeyError(
             f"The {what} must be a string (a UUID or a whole number will do), not {type(value).__name__}."
@@ -96,10 +94,9 @@ def required_id(checkpoint_id: object) -> str:
     Raises:
         InvalidKeyError: It is missing, empty or can't be one.
     """
-    text = optional_id(checkpoint_id, "checkpoint_id")
-    if not text:
+    if checkpoint_id is None or checkpoint_id == "":
         raise InvalidKeyError("This call needs a checkpoint_id that isn't empty.")
-    return text
+    return id_text(checkpoint_id, "checkpoint_id")
 
 
 def require_iterable(values: Any, what: str) -> Iterable[Any]:

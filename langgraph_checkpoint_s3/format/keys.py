@@ -36,7 +36,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Iterable, Mapping
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from langgraph_checkpoint_s3.errors import CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.format.ids import text_of
@@ -56,7 +56,7 @@ from langgraph_checkpoint_s3.format.metadata_index import (
     valid_index,
 )
 from langgraph_checkpoint_s3.format.name_hashing import LONG_FIELDS, LONG_FOLDERS, LongNameHasher, NameHasher
-from langgraph_checkpoint_s3.format.retention import Life
+from langgraph_checkpoint_s3.format.retention import NO_LIFE, Life
 
 MAX_KEY_BYTES: Final = 1024
 """S3's limit for a key (https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html)."""
@@ -92,6 +92,8 @@ _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]*")
 _TOMBSTONE_NAME: Final = 40
 _RANK: Final = re.compile(r"(?:[0-9a-f]{2})*z")
 _COMPLEMENT: Final = bytes(255 - byte for byte in range(256))
+
+_Names: TypeAlias = NameHasher | LongNameHasher | None
 
 
 def encode_rank(checkpoint_id: str) -> str:
@@ -157,44 +159,45 @@ class CheckpointLeaf(NamedTuple):
         metadata: Mapping[str, Any],
         parent: str | None,
         *,
+        created: int | None = None,
         encrypted: bool = False,
-        needs_ancestors: bool = True,
+        lends: bool = False,
+        borrows: bool = False,
         indexed: str = "",
+        needs_ancestors: bool = True,
+        life: Life = NO_LIFE,
     ) -> CheckpointLeaf:
         """Return the leaf for this metadata.
 
         Only exact `str` and `int` values are included: then a field equals the metadata's value, and a filter
         can be decided by it. A run is included as text, since ids are compared as such.
         """
-        source, step, run = (metadata.get(name) for name in ("source", "step", "run_id"))
+        source, step = metadata.get("source"), metadata.get("step")
         return cls(
-            parent=parent,
-            source=source if type(source) is str else None,
-            step=step if type(step) is int else None,
-            run=text_of(run),
-            encrypted=encrypted,
-            needs_ancestors=needs_ancestors,
-            indexed=indexed,
+            parent,
+            source if type(source) is str else None,
+            step if type(step) is int else None,
+            text_of(metadata.get("run_id")),
+            created,
+            encrypted,
+            lends,
+            borrows,
+            needs_ancestors,
+            indexed,
+            life.retention,
+            life.pinned,
         )
 
-    def hashed(self, names: NameHasher | LongNameHasher) -> CheckpointLeaf:
-        """Return the leaf as keys have it, with hashes of the fields that are secret, or too long."""
-        hashed: dict[str, Any] = {}
-        for name, field, _, _ in _INDEXED_FIELDS:
-            value = getattr(self, field)
-            if value is not None and isinstance(found := names.hash(name, str(value)), HashedName):
-                hashed[field] = found
-        return self._replace(**hashed) if hashed else self
+    def encode(self, names: _Names = None) -> str:
+        """Return the end of the key.
 
-    def encode(self) -> str:
-        """Return the end of the key."""
+        Args:
+            names: Hashes the fields that are secret, or too long. By default none is.
+        """
         end = "checkpoint" if self.parent is None else f"checkpoint.p{encode_component(self.parent)}"
-        for _, field, letter, hashed in _INDEXED_FIELDS:
-            value = getattr(self, field)
-            if isinstance(value, HashedName):
-                end += f".{hashed}{str.__str__(value)}"
-            elif value is not None:
-                end += f".{letter}{encode_component(str(value))}"
+        for field, value in zip(_INDEXED_FIELDS, (self.source, self.step, self.run), strict=True):
+            if value is not None:
+                end += _encode_indexed(names, field, value)
         if self.borrows or self.lends:
             end += ".b" if self.borrows else ".l"
         if not self.needs_ancestors:
@@ -298,23 +301,25 @@ class WritesLeaf(NamedTuple):
         """True if it is the leaf of a task's special writes."""
         return self.slots == _SPECIAL
 
-    def hashed(self, names: NameHasher | LongNameHasher) -> WritesLeaf:
-        """Return the leaf as keys have it, with hashes of the fields that are secret, or too long."""
-        task = None if self.task is None else names.hash("task_id", self.task)
-        slots = self.slots if self.is_special else names.hash("slots", self.slots)
-        if isinstance(slots, HashedName):
-            slots = f"{self.slots[0] if task is None else 'wh'}{slots}"
-        return self._replace(task=task, slots=slots)
+    def encode(self, names: _Names = None) -> str:
+        """Return the end of the key.
 
-    def encode(self) -> str:
-        """Return the end of the key."""
-        if self.task is None:
-            task = ""
-        elif isinstance(self.task, HashedName):
-            task = f".u{str.__str__(self.task)}"
+        Args:
+            names: Hashes the fields that are secret, or too long. By default none is.
+        """
+        task, slots = self.task, self.slots
+        if names is not None:
+            task = None if task is None else names.hash("task_id", task)
+            hashed = slots if self.is_special else names.hash("slots", slots)
+            if isinstance(hashed, HashedName):
+                slots = f"{slots[0] if task is None else 'wh'}{hashed}"
+        if task is None:
+            named = ""
+        elif isinstance(task, HashedName):
+            named = f".u{str.__str__(task)}"
         else:
-            task = f".t{encode_component(self.task, 'task_id')}"
-        return f"writes{task}.{self.slots}{'.e' if self.encrypted else ''}"
+            named = f".t{encode_component(task, 'task_id')}"
+        return f"writes{named}.{slots}{'.e' if self.encrypted else ''}"
 
 
 def is_gathered(key: str) -> bool:
@@ -394,11 +399,12 @@ class Layout(NamedTuple):
 
     def thread(self, thread_id: str) -> str:
         """Return the folder of a thread."""
-        return f"{self.prefix}{self._component(thread_id, 'thread_id')}{THREAD_SUFFIX}/"
+        return f"{self.prefix}{_component(self.names, thread_id, 'thread_id')}{THREAD_SUFFIX}/"
 
+    @functools.lru_cache(maxsize=1024, typed=True)  # noqa: B019  # it keeps layouts alive, which are small
     def namespace(self, thread_id: str, checkpoint_ns: str) -> str:
         """Return the folder of a namespace. The root namespace (`""`) is `.ns`, unless names are hashed."""
-        namespace = self._component(checkpoint_ns, "checkpoint_ns")
+        namespace = _component(self.names, checkpoint_ns, "checkpoint_ns")
         return f"{self.thread(thread_id)}{namespace}{NAMESPACE_SUFFIX}/"
 
     def checkpoint(self, thread_id: str, checkpoint_ns: str, checkpoint_id: str) -> str:
@@ -407,7 +413,7 @@ class Layout(NamedTuple):
 
     def exports(self, thread_id: str) -> str:
         """Return the folder of a thread's exports and uploads. It can't be a thread's folder."""
-        return f"{self.prefix}{EXPORTS}{self._component(thread_id, 'thread_id')}/"
+        return f"{self.prefix}{EXPORTS}{_component(self.names, thread_id, 'thread_id')}/"
 
     def lease(self, thread_id: str) -> str:
         """Return the key of a thread's lease, which is in no thread's folder.
@@ -415,7 +421,7 @@ class Layout(NamedTuple):
         Raises:
             InvalidKeyError: It would be longer than S3 takes.
         """
-        key = f"{self.prefix}{LEASES}{self._component(thread_id, 'thread_id')}.lease"
+        key = f"{self.prefix}{LEASES}{_component(self.names, thread_id, 'thread_id')}.lease"
         if len(key) > MAX_KEY_BYTES:
             raise InvalidKeyError(
                 f"The lease's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}: "
@@ -456,7 +462,7 @@ class Layout(NamedTuple):
             InvalidKeyError: It, or a part of it, would be longer than stores accept. The message names the
                 longest part.
         """
-        end = leaf.hashed(self.names or LONG_FIELDS).encode()
+        end = leaf.encode(self.names or LONG_FIELDS)
         rank = encode_rank(checkpoint_id)
         key = f"{self.namespace(thread_id, checkpoint_ns)}{rank}/{end}"
         if len(key) <= MAX_KEY_BYTES and len(rank) <= MAX_SEGMENT_BYTES and len(end) <= MAX_SEGMENT_BYTES:
@@ -469,8 +475,8 @@ class Layout(NamedTuple):
             what = f"The object's key would have {len(key)} bytes, and S3 takes {MAX_KEY_BYTES}"
             parts |= {
                 "prefix": len(self.prefix),
-                "thread_id": len(self._component(thread_id, "thread_id")),
-                "checkpoint_ns": len(self._component(checkpoint_ns, "checkpoint_ns")),
+                "thread_id": len(_component(self.names, thread_id, "thread_id")),
+                "checkpoint_ns": len(_component(self.names, checkpoint_ns, "checkpoint_ns")),
             }
         else:
             what = (
@@ -487,7 +493,7 @@ class Layout(NamedTuple):
 
     def hashes_thread(self, thread_id: str) -> bool:
         """Return whether keys have only the thread's hash. Objects name the thread then."""
-        return self._component(thread_id, "thread_id").startswith(HASHED)
+        return _component(self.names, thread_id, "thread_id").startswith(HASHED)
 
     def run(self, run_id: str) -> str:
         """Return a run as leaves have it."""
@@ -552,16 +558,25 @@ class Layout(NamedTuple):
                 key=key,
             ) from error
 
-    def _component(self, name: str, kind: str) -> str:
-        if self.names is None:
-            return _plain_component(name, kind)
-        return encode_component(self.names.hash(kind, name), kind)
-
 
 @functools.lru_cache(maxsize=1024, typed=True)  # a `HashedName` equals the text of the hash
-def _plain_component(name: str, kind: str) -> str:
+def _component(names: NameHasher | None, name: str, kind: str) -> str:
     """Return a folder's name. An operation needs those of its thread and namespace several times."""
-    return encode_component(LONG_FOLDERS.hash(kind, name), kind)
+    return encode_component((names or LONG_FOLDERS).hash(kind, name), kind)
+
+
+@functools.lru_cache(maxsize=1024, typed=True)
+def _encode_indexed(names: _Names, field: tuple[str, str, str, str], value: str | int) -> str:
+    """Return a field of a leaf. A run's checkpoints have most of them in common."""
+    name, _, plain, hashed = field
+    text = value if isinstance(value, HashedName) else str(value)
+    if names is not None:
+        text = names.hash(name, text)
+    return (
+        f".{hashed}{str.__str__(text)}"
+        if isinstance(text, HashedName)
+        else f".{plain}{encode_component(text)}"
+    )
 
 
 def _run_as_text(filter: Mapping[str, Any]) -> Mapping[str, Any]:

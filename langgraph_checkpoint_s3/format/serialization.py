@@ -49,7 +49,10 @@ def add_note(error: Exception, note: str) -> None:
 
 def compression_for(kinds: Iterable[str], default: Compression) -> Compression:
     """Return the compression for values of these types: `none` if the serializer encrypts them."""
-    return "none" if any(ENCRYPTED_TYPE in kind for kind in kinds) else default
+    for kind in kinds:
+        if ENCRYPTED_TYPE in kind:
+            return "none"
+    return default
 
 
 def load(serde: SerializerProtocol, container: Container, value: Value) -> Any:

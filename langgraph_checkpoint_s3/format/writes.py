@@ -158,7 +158,7 @@ def draft_tasks(
     builder = Builder(compression_for((kind for *_, kind, _ in rows), compression), cipher)
     places = builder.pack((raw, len(raw) >= OWN_FRAME) for *_, raw in rows)
     packed = [
-        [task.task_id, task.task_path, idx, channel, *pack_value(Value(kind, place))]
+        [task.task_id, task.task_path, idx, channel, *pack_value(kind, place)]
         for (task, idx, channel, kind, _), place in zip(rows, places, strict=True)
     ]
     body, _ = builder.assemble({**origin.fields(leaf), "writes": packed})

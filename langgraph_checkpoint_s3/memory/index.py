@@ -16,7 +16,7 @@ from langgraph_checkpoint_s3.crypto.provider import KeyRef
 from langgraph_checkpoint_s3.errors import CorruptObjectError
 from langgraph_checkpoint_s3.format.builder import Builder
 from langgraph_checkpoint_s3.format.container import open_container
-from langgraph_checkpoint_s3.format.frames import Value, pack_value, unpack_value
+from langgraph_checkpoint_s3.format.frames import pack_value, unpack_value
 from langgraph_checkpoint_s3.memory.items import (
     ItemRecord,
     cipher_of_index,
@@ -62,7 +62,7 @@ def encode_index(shelf: Shelf, key: str, rows: Mapping[str, Row], key_ref: KeyRe
         {
             "leaf": _LEAF,
             "writer": shelf.context.writer,
-            **{name: pack_value(Value("bytes", each)) for name, each in zip(names, extents, strict=True)},
+            **{name: pack_value("bytes", each) for name, each in zip(names, extents, strict=True)},
         }
     )
     return body

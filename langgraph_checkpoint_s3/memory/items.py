@@ -96,9 +96,9 @@ def encode_item(shelf: Shelf, record: ItemRecord, key_ref: KeyRef | None, token:
         "ttl": record.ttl,
         "expires": record.expires,
         "writer": shelf.context.writer,
-        "value": pack_value(Value(record.kind, value)),
+        "value": pack_value(record.kind, value),
         "vectors": [
-            [path, pack_value(Value(_VECTOR, extents))]
+            [path, pack_value(_VECTOR, extents)]
             for (path, _), extents in zip(record.vectors, vectors, strict=True)
         ],
         **({"token": token} if token else {}),

@@ -89,17 +89,9 @@ def put(
     checkpoint = {**checkpoint, "id": place.id}  # as text, even if it was a UUID
     complete = hide_own_thread(get_checkpoint_metadata(config, metadata), place.thread_id)
     versions, values = checkpoint.get("channel_versions") or {}, checkpoint["channel_values"]
-    leaf = CheckpointLeaf.of(
-        complete,
-        parent.checkpoint_id,
-        encrypted=context.key_cache is not None,
-        needs_ancestors=bool(rebuilt_channels(complete, versions, values.keys())),
-        indexed=context.layout.index_of(complete),
-    )
     life = NO_LIFE
     if context.retention:
         life = yield from life_of_checkpoint(context, parent, place.id, class_in(context, config))
-        leaf = leaf._replace(retention=life.retention, pinned=life.pinned)
     namespace = place.namespace(context.layout)
     borrow = context.borrow and context.parent_cache.may_borrow
     cached = context.parent_cache.parent(namespace, parent.checkpoint_id or "") if borrow else None
@@ -113,8 +105,18 @@ def put(
 
     def make(created: int | None = None, *, alone: bool = False) -> Draft:
         def key_of(borrows: bool, lends: bool) -> str:
-            lends = lends and context.borrow
-            return place.key(context.layout, leaf._replace(created=created, borrows=borrows, lends=lends))
+            leaf = CheckpointLeaf.of(
+                complete,
+                parent.checkpoint_id,
+                created=created,
+                encrypted=context.key_cache is not None,
+                lends=lends and context.borrow,
+                borrows=borrows,
+                indexed=context.layout.index_of(complete),
+                needs_ancestors=bool(rebuilt_channels(complete, versions, values.keys())),
+                life=life,
+            )
+            return place.key(context.layout, leaf)
 
         return draft(
             content,
@@ -144,7 +146,7 @@ def put(
     if problem is not None and problem.own:
         # Its own name has a tombstone, so its children couldn't borrow from it. It gets another key instead.
         made, problem = make(created=now, alone=True), None
-        outcome, _ = yield from store(made.key, made.data, context.sizes, raw=content.size, tag=life.tag)
+        outcome, _ = yield from store(made.key, made.data, context.sizes, raw=made.size, tag=life.tag)
         context.parent_cache.end_walk(thread_of(made.key))
     etag, moment = (outcome.etag, outcome.at) if isinstance(outcome, Stored) else ("", None)
     if problem is not None:
@@ -176,10 +178,9 @@ def _store(
     Returns:
         The outcome of the PUT, and the reason why the object must not stay as it is, if there is one.
     """
-    size = made.content.size
     if not made.lenders:
         outcome, _ = yield from store(
-            made.key, made.data, context.sizes, only_new=only_new, raw=size, tag=tag
+            made.key, made.data, context.sizes, only_new=only_new, raw=made.size, tag=tag
         )
         return outcome, None
     namespace, thread = namespace_of(made.key), thread_of(made.key)
@@ -189,7 +190,7 @@ def _store(
     beside: list[Request[Any]] = [tombstones_request(context, thread), HeadObject(oldest)]
     begun = yield from ask(Tick())
     outcome, answers = yield from store(
-        made.key, made.data, context.sizes, only_new=only_new, beside=beside, raw=size, tag=tag
+        made.key, made.data, context.sizes, only_new=only_new, beside=beside, raw=made.size, tag=tag
     )
     if isinstance(outcome, Stored) and (yield from ask(Tick())) - begun > PUT_LIMIT:
         # The PUT may have landed after a deletion listed for the last time. Tombstones that are read now

@@ -100,8 +100,10 @@ def describe_redirect(request: Request[Any], status: int, location: str | None) 
 
 def need(fields: Mapping[str, Any], *names: str) -> None:
     """Check that a response has at least one of these fields."""
-    if all(fields.get(name) in (None, "", '""') for name in names):
-        raise InvalidResponse(f"it has no {' or '.join(names)}")
+    for name in names:
+        if fields.get(name) not in (None, "", '""'):
+            return
+    raise InvalidResponse(f"it has no {' or '.join(names)}")
 
 
 def need_below(prefix: str, items: Iterable[Mapping[str, Any]]) -> None:

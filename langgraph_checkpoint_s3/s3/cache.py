@@ -90,7 +90,7 @@ class Lru:
 
 
 class BodyCache:
-    """A cache of objects' bodies, by key, ETag and range.
+    """A cache of objects' bodies, in whole or in parts. Of the whole bodies, it has each object's latest.
 
     Args:
         lru: The cache that holds them.
@@ -101,47 +101,38 @@ class BodyCache:
 
     def recall(self, request: GetObject) -> Body | None:
         """Return the cached answer to a request that names an ETag; `None` if there is none."""
-        if request.etag is None:
+        key, etag, first, length = request.key, request.etag, request.first, request.length
+        if etag is None:
             return None
-        found = self._recall((request.key, request.etag, request.first, request.length))
-        if found is not None or (request.first, request.length) == (0, None):
-            return found
-        whole = self._recall((request.key, request.etag, 0, None))
-        if whole is None:
-            return None
-        end = None if request.length is None else request.first + request.length
-        return Body(whole.data[request.first : end], whole.etag, whole.size)
+        whole = self.whole(key)
+        if whole is None or whole.etag != etag:
+            part: Body | None = self.lru.recall((key, etag, first, length))
+            return part
+        if (first, length) == (0, None):
+            return whole
+        return Body(whole.data[first : None if length is None else first + length], etag, whole.size)
 
     def has(self, key: str, etag: str | None) -> bool:
         """Return whether it has an object's whole body."""
-        return self.lru.recall((key, etag, 0, None)) is not None
+        whole: Body | None = self.lru.recall(key)
+        return whole is not None and whole.etag == etag
 
     def keep(self, key: str, body: Body, first: int = 0, length: int | None = None) -> None:
         """Cache the answer to a request, or an object that was written."""
-        if not body.etag or len(body.data) > self.lru.capacity:
-            return
-        if first == 0 and len(body.data) == body.size:
-            length = None  # the range was the whole object
-            self.lru.keep((key,), body.etag, sys.getsizeof(key))
-            key_size = 0  # the entry above has it
-        else:
-            key_size = sys.getsizeof(key)
-        self.lru.keep((key, body.etag, first, length), body, key_size + ITEM_BYTES + _memory(body.data))
+        if body.etag:
+            slot = key if first == 0 and len(body.data) == body.size else (key, body.etag, first, length)
+            self.lru.keep(slot, body, sys.getsizeof(key) + ITEM_BYTES + _memory(body.data))
+
+    def whole(self, key: str) -> Body | None:
+        """Return the latest whole body of an object that was cached; `None` if it is gone."""
+        found: Body | None = self.lru.recall(key)
+        if found is not None and isinstance(found.data, Pieces):
+            found.data = joined(found.data)  # a large one that was written, and is read for the first time
+        return found
 
     def clear(self) -> None:
         """Drop everything."""
         self.lru.clear()
-
-    def whole(self, key: str) -> Body | None:
-        """Return the latest whole body of an object that was cached; `None` if it is gone."""
-        etag = self.lru.recall((key,))
-        return self._recall((key, etag, 0, None)) if etag else None
-
-    def _recall(self, slot: Hashable) -> Body | None:
-        found: Body | None = self.lru.recall(slot)
-        if found is not None and isinstance(found.data, Pieces):
-            found.data = joined(found.data)  # a large one that was written, and is read for the first time
-        return found
 
 
 def _memory(data: Data) -> int:

@@ -16,19 +16,19 @@ class Ended(NamedTuple):
 
 def advance(
     plan: Generator[Sequence[Request[Any]], list[Any], Any],
-    answers: list[Any] | None = None,
+    answers: Any = None,
     failure: BaseException | None = None,
 ) -> Sequence[Request[Any]] | Ended:
     """Resume a plan, and return its next batch or its result.
 
     Args:
         plan: The plan.
-        answers: The answers to its last batch; `None` starts it.
+        answers: A list of the answers to its last batch; `None` starts it.
         failure: An error to throw into it instead.
     """
     try:
         if failure is not None:
             return plan.throw(failure)
-        return next(plan) if answers is None else plan.send(answers)
+        return plan.send(answers)
     except StopIteration as stop:
         return Ended(stop.value)

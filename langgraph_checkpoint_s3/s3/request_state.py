@@ -69,8 +69,8 @@ class SaverState:
         conditional: Whether the store may know conditional writes; `False` once it refused one as unknown.
         compares: Whether the store was seen to refuse writes whose condition isn't met, as leases need.
         store_time: The time by the store's clock, in ns since 1970.
-        client_error: Why no client could be made, where that may take long.
-        throttle: Limits further tries to make one.
+        client_error: The error of the last attempt to make a client, if another attempt may take long.
+        throttle: Limits further attempts to make one.
         max_attempts: How often a request is sent before it fails.
     """
 
@@ -119,7 +119,7 @@ class SaverState:
         Args:
             stop: What may ask the batch's plan to stop.
         """
-        return IdleDeadline(self.config.operation_timeout, self.now, stop)
+        return IdleDeadline(self.config.operation_timeout, self.clock, stop)
 
     def failed(self, error: S3CheckpointError) -> None:
         """Name the bucket in an operation's error, and clear caches that may be damaged."""
@@ -154,6 +154,10 @@ class SaverState:
             "write the same task's results at once, the last one wins, not the first.",
             self.config.bucket,
         )
+
+
+_UNSENT: Final = Attempt()
+"""The attempt of requests that weren't sent yet."""
 
 
 class _CreatingClient:
@@ -222,7 +226,7 @@ class RequestState:
         self._sent = self._begun
         self._kind = kind_of(request)
         self._failed_keys: list[tuple[str, str, str]] = []  # of a deletion: keys that failed for good
-        self.attempt = Attempt()  # no request is sent with it
+        self.attempt = _UNSENT
         self.answer: Any = None
         self.done = False
         if isinstance(request, GetObject):
@@ -230,7 +234,7 @@ class RequestState:
             if known is not None:
                 self._counts.count("cache_hits")
                 self._finish(known)
-        elif self._is_strict and not saver_state.conditional:
+        elif not saver_state.conditional and self._is_strict:
             self._finish(PreconditionFailed())
 
     def prepare(self, translator: Translator) -> tuple[str, dict[str, Any]]:

@@ -30,7 +30,7 @@ BLOBS = st.lists(st.tuples(DATA, st.booleans()), max_size=8)
 
 def written(values: list[Value], builder: Builder) -> tuple[Container, list[Value]]:
     """The object, opened, and where its header says that the values are."""
-    data, base = builder.finish({"values": [pack_value(value) for value in values]})
+    data, base = builder.finish({"values": [pack_value(*value) for value in values]})
     container = opened(data)
     assert container.base == base == header_length(data)
     return container, [unpack_value(value, container.frames) for value in container.fields["values"]]
