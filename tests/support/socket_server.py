@@ -60,6 +60,9 @@ class SocketServer:
     ) -> None:
         self.ending.set()
         self._server.shutdown(socket.SHUT_RDWR)
+        self._threads[0].join(
+            HANG
+        )  # it must not accept on another server that gets the file descriptor's number
         self._server.close()
         for connection in list(self._open):
             with contextlib.suppress(OSError):

@@ -56,9 +56,11 @@ def serving(answer: bytes) -> Iterator[tuple[str, list[bytes]]]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}", seen
-        listening.shutdown(socket.SHUT_RDWR)
-    thread.join(HANG)
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}", seen
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+            thread.join(HANG)  # before the next server gets the number of this one's file descriptor
 
 
 def answer(body: bytes, status: str = "200 OK", length: int | None = None, *more: str) -> bytes:
