@@ -62,7 +62,7 @@ class SocketServer:
         self._server.shutdown(socket.SHUT_RDWR)
         self._threads[0].join(
             HANG
-        )  # it must not accept on another server that gets the file descriptor's number
+        )  # before another server gets the file descriptor's number
         self._server.close()
         for connection in list(self._open):
             with contextlib.suppress(OSError):
