@@ -17,7 +17,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.stamp
 
 .DEFAULT_GOAL := help
-.PHONY: help env demo lint types test simulate test-sdk test-integration test-langgraph test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
+.PHONY: help env demo lint types test test-exhaustive simulate test-sdk test-integration test-langgraph test-langgraph-dev test-browser test-benchmarks pictures test-all chaos crash soak fuzz bench bench-full docs docs-serve clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,6 +60,9 @@ types: env ## mypy, strict
 # Tests take very different times, so idle processes steal work.
 test: env lint types ## lint, types and the tests that need no server
 	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
+
+test-exhaustive: env ## `make test` with every crash point and order that it samples
+	EXHAUSTIVE=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal $(PYTEST_ARGS)
 
 test-sdk: env ## the contract on moto with the SDK's clients (transport="sdk") instead of the package's own
 	S3_TEST_TRANSPORT=sdk $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal tests/contract --ignore tests/contract/admin $(PYTEST_ARGS)
