@@ -87,6 +87,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
             self.abort()
             raise
         finally:
+            del answered  # with its error, whose traceback refers to this frame
             self._timer.cancel()
             self._timer = self._parser = self._limit = self._answered = None
 
