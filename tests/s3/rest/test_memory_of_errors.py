@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterator
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from tests.s3.rest.scripted import Driver, Peer, Scripted
 
 REFUSED = b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"
 CUT = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\nx"
-HELD = (RequestState, ResponseParser, HttpRequest)
+HELD = (RequestState, ResponseParser, HttpRequest, BytesIO)
 
 
 @pytest.fixture(autouse=True)
