@@ -111,11 +111,11 @@ def make_client(server: Server, *, secret_key: str | None = None) -> S3Client:
 
 def empty(client: S3Client, bucket: str, *, versions: bool) -> None:
     """Delete every object of a bucket, with all versions where the store keeps them."""
-    if versions:
-        for version_page in client.get_paginator("list_object_versions").paginate(Bucket=bucket):
-            for item in [*version_page.get("Versions", ()), *version_page.get("DeleteMarkers", ())]:
-                client.delete_object(Bucket=bucket, Key=item["Key"], VersionId=item["VersionId"])
-        return
-    for page in client.get_paginator("list_objects_v2").paginate(Bucket=bucket):
-        for found in page.get("Contents", ()):
-            client.delete_object(Bucket=bucket, Key=found["Key"])
+    names = ("Key", "VersionId")
+    for page in client.get_paginator("list_object_versions" if versions else "list_objects_v2").paginate(
+        Bucket=bucket
+    ):
+        found = [item for kind in ("Versions", "DeleteMarkers", "Contents") for item in page.get(kind, ())]
+        if found:
+            objects = [{name: item[name] for name in names if name in item} for item in found]
+            client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})

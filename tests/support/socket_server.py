@@ -60,9 +60,7 @@ class SocketServer:
     ) -> None:
         self.ending.set()
         self._server.shutdown(socket.SHUT_RDWR)
-        self._threads[0].join(
-            HANG
-        )  # before another server gets the file descriptor's number
+        self._threads[0].join(HANG)  # before another server gets the file descriptor's number
         self._server.close()
         for connection in list(self._open):
             with contextlib.suppress(OSError):
