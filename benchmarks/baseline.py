@@ -23,7 +23,7 @@ class Entry:
     """One measurement, as it is recorded.
 
     Attributes:
-        ratio: Quartiles of its time divided by a reference's in the same run, so it holds on other machines.
+        ratio: Quartiles of its time divided by a reference's in the same run.
         requests: Requests of one turn or operation, by kind.
     """
 

@@ -62,8 +62,8 @@ _REASONS: Final = """\
 - **A large state**: a checksum of each frame, which boto3 doesn't need. On plain `http` (not on `https`) both
   make a SHA-256 of each part. The caches keep an object of 10 MB, but none larger than `cache_bytes`: what
   they keep is in memory twice.
-- **CPU of 1 kB**: header, keys and checks cost 0.04 to 0.1 ms an operation, whatever its size. A request
-  costs boto3 ten times that.
+- **CPU of 1 kB**: header, keys and checks execute some thousands of Python bytecodes an operation, whatever
+  its size: 0.05 to 0.4 ms.
 - **64 conversations**: a checkpoint that borrows sends a GET and a HEAD beside its PUT, and needs CPU time
   to find what it can borrow.
 """

@@ -40,11 +40,12 @@ class Connection:
         read_timeout: Seconds that a wait may take.
     """
 
-    __slots__ = ("_read_timeout", "_sock", "idle_since")
+    __slots__ = ("_read_timeout", "_sock", "_timeout", "idle_since")
 
     def __init__(self, sock: socket.socket, read_timeout: float) -> None:
         self._sock = sock
         self._read_timeout = read_timeout
+        self._timeout: float | None = None
         self.idle_since = 0.0
 
     def exchange(self, head: bytes, body: Data, parser: ResponseParser, limit: TimeLimit) -> None:
@@ -111,7 +112,7 @@ class Connection:
                     return False
                 sent += self._sock.send(view[sent : sent + _PIECE])
             except TimeoutError as error:
-                raise self._timeout(limit) from error
+                raise self._timed_out(limit) from error
         return True
 
     def _receive(self, parser: ResponseParser, limit: TimeLimit) -> None:
@@ -130,7 +131,7 @@ class Connection:
                     if count:
                         parser.filled(count)
             except TimeoutError as error:
-                raise self._timeout(limit) from error
+                raise self._timed_out(limit) from error
             if not count:
                 parser.end()
             limit.add_received(count)
@@ -141,10 +142,12 @@ class Connection:
         if remaining <= 0:
             raise limit.expire()
         seconds = min(remaining, self._read_timeout)
-        self._sock.settimeout(seconds)
+        if seconds != self._timeout:  # it is a system call, during which other threads run
+            self._sock.settimeout(seconds)
+            self._timeout = seconds
         return seconds
 
-    def _timeout(self, limit: TimeLimit) -> OSError:
+    def _timed_out(self, limit: TimeLimit) -> OSError:
         """Return the error for a wait that took too long."""
         return limit.expire() if limit.remaining <= 0 else ReadTimeoutError(self._read_timeout)
 

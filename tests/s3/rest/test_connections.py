@@ -61,6 +61,35 @@ def test_a_connection_is_used_again(driver: Driver) -> None:
         assert (server.accepted, len(server.seen)) == (1, 5)
 
 
+class Counting:
+    """A socket, and how often its timeout is set."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self.set = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+    def settimeout(self, seconds: float) -> None:
+        self.set += 1
+        self._sock.settimeout(seconds)
+
+
+def test_its_timeout_is_set_once() -> None:
+    """Each time is a system call, during which other threads take the interpreter's lock."""
+    with Scripted(answering(always)) as server:
+        driver = Driver("sync")
+        saver = driver.saver(server.url)
+        driver.send(saver, GET)
+        store: Any = inside.store(saver)
+        [connection] = store._rest.get()._pool[1]._idle
+        connection._sock = sock = Counting(connection._sock)
+        for _ in range(3):
+            driver.send(saver, GET)
+        assert (server.accepted, sock.set) == (1, 0)
+
+
 @pytest.mark.parametrize("size", [0, 1, 16_384, 32_769, len(LARGE)])
 def test_over_tls_it_is_used_again_whatever_its_responses_length(
     driver: Driver, tls: ssl.SSLContext, size: int
