@@ -251,7 +251,7 @@ def test_the_histories_cover_all_cases() -> None:
         "rewrites",
     }
     seen: set[str] = set()
-    for seed in range(40):
+    for seed in (0, 2, 3, 4, 26, *range(40)):  # those that are enough come first
         if seen == wanted:
             break
         history = History(seed)
