@@ -23,7 +23,7 @@ from tests.support.sampling import pairs
 
 PLANS = "langgraph_checkpoint_s3.plans."
 DAY = timedelta(days=1)
-THREADS = 400
+THREADS = 800
 CHECKPOINTS = 5
 LISTS = THREADS * CHECKPOINTS * 2 // 1000
 
@@ -39,7 +39,7 @@ def clone(fake: FakeS3, count: int, source: str = "t") -> None:
 
 @pytest.fixture(scope="module")
 def many_threads() -> FakeS3:
-    """A bucket with 400 threads of five checkpoints and as many writes."""
+    """A bucket with 800 threads of five checkpoints and as many writes."""
     fake = FakeS3()
     put_chain(make_saver(fake), "t", CHECKPOINTS)
     clone(fake, THREADS - 1)
