@@ -1,11 +1,14 @@
-"""One step of a plan: for the drivers, and for plans that run other plans. Pure."""
+"""One step of a plan, for the drivers and for plans that run other plans; and the end of one that failed."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Sequence
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from langgraph_checkpoint_s3.s3.requests import Request
+
+_PACKAGE: Final = __name__.partition(".")[0]
 
 
 class Ended(NamedTuple):
@@ -32,3 +35,20 @@ def advance(
         return plan.send(answers)
     except StopIteration as stop:
         return Ended(stop.value)
+
+
+def clear_frames(error: BaseException) -> None:
+    """Clear the local variables of the package's functions that an error has ended.
+
+    Some of them refer to the error, whose traceback refers to them. So what they hold, such as the bytes of a
+    large state, would stay in memory until the garbage collector runs.
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        entry = cause.__traceback__
+        while entry is not None:
+            frame, entry = entry.tb_frame, entry.tb_next
+            if frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+                with contextlib.suppress(RuntimeError):  # it runs
+                    frame.clear()
+        cause = cause.__cause__

@@ -20,7 +20,7 @@ from langgraph_checkpoint_s3.s3 import async_client
 from langgraph_checkpoint_s3.s3.client import AsyncClient, Client
 from langgraph_checkpoint_s3.s3.coalescing import Coalescer
 from langgraph_checkpoint_s3.s3.deadline import IdleDeadline
-from langgraph_checkpoint_s3.s3.driver import Ended, advance
+from langgraph_checkpoint_s3.s3.driver import Ended, advance, clear_frames
 from langgraph_checkpoint_s3.s3.hedged_call import THREADS, acall_hedged, call_hedged
 from langgraph_checkpoint_s3.s3.request_state import RequestState, SaverState
 from langgraph_checkpoint_s3.s3.requests import Attempted, Body, Call, Failure, Request, Sleep, Tick
@@ -155,8 +155,11 @@ class Store:
                     answers, failure = [], error
                 if stop is not None:
                     failure = stop.due() or failure
-        except S3CheckpointError as error:
-            self.saver_state.failed(error)
+        except BaseException as error:
+            if isinstance(error, S3CheckpointError):
+                self.saver_state.failed(error)
+            step, answers, failure = (), None, None
+            clear_frames(error)
             raise
         finally:
             plan.close()
@@ -182,8 +185,11 @@ class Store:
                     if isinstance(answer, Body)
                 )
                 weight += sum(request.weight for request in step if isinstance(request, Call))
-        except S3CheckpointError as error:
-            self.saver_state.failed(error)
+        except BaseException as error:
+            if isinstance(error, S3CheckpointError):
+                self.saver_state.failed(error)
+            step, answers, failure = (), None, None
+            clear_frames(error)
             raise
         finally:
             plan.close()

@@ -20,6 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
+from langgraph_checkpoint_s3.s3.driver import clear_frames
 
 T = TypeVar("T")
 Outcome: TypeAlias = "tuple[Any, BaseException | None]"
@@ -344,6 +345,8 @@ def outcome_of(function: Callable[..., Any], *arguments: Any) -> Outcome:
 
 
 def split(outcomes: Sequence[Outcome]) -> tuple[list[Any], BaseException | None]:
-    """Return the results of calls, and the first error."""
-    failure = next((error for _, error in outcomes if error is not None), None)
-    return [result for result, _ in outcomes], failure
+    """Return the results of calls, and the first error. The others are dropped."""
+    errors = [error for _, error in outcomes if error is not None]
+    for dropped in errors[1:]:
+        clear_frames(dropped)
+    return [result for result, _ in outcomes], errors[0] if errors else None

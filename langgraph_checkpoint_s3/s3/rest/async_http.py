@@ -87,6 +87,7 @@ class AsyncConnection(asyncio.BufferedProtocol):
             self.abort()
             raise
         finally:
+            del answered  # with its error, whose traceback refers to this frame
             self._timer.cancel()
             self._timer = self._parser = self._limit = self._answered = None
 
@@ -215,7 +216,8 @@ class AsyncConnection(asyncio.BufferedProtocol):
 
     def _fail(self, error: Exception) -> None:
         if self._answered is not None and not self._answered.done():
-            self._answered.set_exception(error)
+            # Its frames' callers are the event loop's, which hold the memory that the response came into.
+            self._answered.set_exception(error.with_traceback(None))
         self.abort()
 
     def _check(self) -> None:
