@@ -22,7 +22,7 @@ from tests.format.strategies import TEXT
 FIELDS: dict[str, Any] = {**CHECKPOINT, "frames": [row()]}
 HEADERS = st.dictionaries(
     TEXT,
-    st.recursive(TEXT | st.integers(0, 2**64 - 1), lambda inner: st.lists(inner, max_size=9)),
+    st.recursive(TEXT | st.integers(0, 2**64 - 1), lambda inner: st.lists(inner, max_size=9), max_leaves=20),
     max_size=9,
 )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import pytest
 
@@ -14,8 +14,13 @@ from tests.support.fake_store import make_saver
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     marker = metafunc.definition.get_closest_marker("modes")
-    if marker is not None:
+    chosen = any("mode" in _names(each.args[0]) for each in metafunc.definition.iter_markers("parametrize"))
+    if marker is not None and not chosen:
         metafunc.parametrize("mode", marker.args or modes.MODES, indirect=True)
+
+
+def _names(parameters: str | Sequence[str]) -> Sequence[str]:
+    return parameters.split(",") if isinstance(parameters, str) else parameters
 
 
 @pytest.fixture(autouse=True)

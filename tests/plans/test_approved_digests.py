@@ -125,7 +125,10 @@ def test_no_line_of_the_package_asks_for_another_digest() -> None:
     """But for MD5 where it is said to be for no security: an ETag, or the Content-MD5 that stores ask for."""
     folder = Path(langgraph_checkpoint_s3.__file__).parent
     for path in folder.rglob("*.py"):
-        tree = ast.parse(path.read_text(encoding="utf-8"))
+        source = path.read_text(encoding="utf-8")
+        if "hashlib" not in source:
+            continue
+        tree = ast.parse(source)
         harmless = {
             node.func
             for node in ast.walk(tree)

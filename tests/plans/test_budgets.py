@@ -17,13 +17,13 @@ from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import Count, FakeS3, Moment
 from tests.support.fake_store import make_saver
 
-LONG = 3_000
-OLDER = 2_001
+LONG = 2_000
+OLDER = 1_001
 
 
 @pytest.fixture(scope="module")
 def long_thread() -> FakeS3:
-    """A bucket with a thread `t` of 3,000 checkpoints, on each of which two tasks wrote."""
+    """A bucket with a thread `t` of 2,000 checkpoints, on each of which two tasks wrote."""
     fake = FakeS3()
     put_chain(make_saver(fake), "t", LONG, writes=2, seed={"d": ["seed"]}, run="run-1")
     return fake
@@ -31,7 +31,7 @@ def long_thread() -> FakeS3:
 
 @pytest.fixture(params=[1, LONG], ids=["short", "long"])
 def bucket(request: pytest.FixtureRequest, long_thread: FakeS3) -> FakeS3:
-    """A bucket with a thread `t` of one checkpoint, or of 3,000."""
+    """A bucket with a thread `t` of one checkpoint, or of 2,000."""
     if request.param == LONG:
         return long_thread.snapshot()
     fake = FakeS3()
@@ -233,7 +233,7 @@ def test_a_list_has_its_first_item_after_two_round_trips(keywords: Any, length: 
         {},
         {"limit": 1},
         {"limit": 10},
-        {"before": place("t", "00001500"), "limit": 10},
+        {"before": place("t", "00000500"), "limit": 10},
         {"before": place("t", "00000001")},
         {"filter": {"source": "loop"}, "limit": 10},
         {"filter": {"run_id": "run-1"}, "before": place("t", "00000009")},
@@ -251,7 +251,7 @@ def test_all_namespaces_of_a_long_thread_are_listed_as_far_as_asked(long_thread:
     put_chain(make_saver(fake), "t", 2, ns="sub")
     with fake.counted() as count:
         found = list(make_saver(fake).list(place("t", ns=None), limit=5))
-    assert [each.checkpoint["id"] for each in found] == [f"{number:08}" for number in range(2999, 2994, -1)]
+    assert [each.checkpoint["id"] for each in found] == [f"{number:08}" for number in range(1999, 1994, -1)]
     # A page of all of it, which is one of the first namespace too, the names of both, and one of the other.
     assert len(pages(count)) == 3
     assert count.round_trips == 3
@@ -260,7 +260,7 @@ def test_all_namespaces_of_a_long_thread_are_listed_as_far_as_asked(long_thread:
 def test_ten_of_a_long_thread_do_not_list_it(long_thread: FakeS3) -> None:
     with long_thread.counted() as count:
         found = list(make_saver(long_thread).list(place("t"), limit=10))
-    assert [each.checkpoint["id"] for each in found] == [f"{number:08}" for number in range(2999, 2989, -1)]
+    assert [each.checkpoint["id"] for each in found] == [f"{number:08}" for number in range(1999, 1989, -1)]
     assert (count.kinds, count.round_trips) == ({"ListObjects": 1, "GetObject": 30}, 2)
     assert pages(count)[0].max_keys < 100
 
@@ -269,7 +269,7 @@ def test_a_filter_that_keys_decide_reads_only_what_it_shows(long_thread: FakeS3)
     with long_thread.counted() as count:
         found = list(make_saver(long_thread).list(place("t"), filter={"step": 7}))
     assert [each.checkpoint["id"] for each in found] == ["00000007"]
-    assert count.kinds == {"ListObjects": LONG * 3 // 1000 + 2, "GetObject": 3}
+    assert count.kinds == {"ListObjects": LONG * 3 // 1000 + 1, "GetObject": 3}
     assert count.round_trips < 9
 
 
@@ -289,8 +289,8 @@ def test_other_metadata_is_read_from_heads_alone(borrow: bool) -> None:
 def test_no_limit_at_all_reads_in_windows(long_thread: FakeS3) -> None:
     with long_thread.counted() as count:
         assert len(list(make_saver(long_thread).list(place("t")))) == LONG
-    assert count.kinds == {"ListObjects": 9, "GetObject": 3 * LONG}
-    assert count.round_trips <= 9 + 3 + LONG / 64
+    assert count.kinds == {"ListObjects": 3 * LONG // 1000, "GetObject": 3 * LONG}
+    assert count.round_trips <= 3 * LONG / 1000 + 3 + LONG / 64
 
 
 def test_a_limit_of_nothing_asks_nothing(long_thread: FakeS3) -> None:
@@ -307,7 +307,7 @@ def older_past() -> FakeS3:
     return fake
 
 
-@pytest.mark.parametrize("depth", [1, 10, 100, 1000])
+@pytest.mark.parametrize("depth", [1, 10, 100, 300])
 def test_a_delta_history_is_no_chain_of_reads(older_past: FakeS3, depth: int) -> None:
     fake = older_past.snapshot()
     put_chain(make_saver(fake), "t", depth + 1, first=OLDER, seed={"d": ["seed"]}, values={})
@@ -324,14 +324,14 @@ def test_a_delta_history_is_no_chain_of_reads(older_past: FakeS3, depth: int) ->
 
 def test_a_history_to_the_root_reads_every_object_once() -> None:
     fake = FakeS3()
-    put_chain(make_saver(fake), "t", 1001, values={})
+    put_chain(make_saver(fake), "t", 401, values={})
     with fake.counted() as count:
         history = make_saver(fake).get_delta_channel_history(config=place("t"), channels=["d", "e"])
-    assert len(history["d"]["writes"]) == 1000
+    assert len(history["d"]["writes"]) == 400
     assert "seed" not in history["d"]
     assert not history["e"]["writes"]
-    assert count.kinds["GetObject"] == 2000
-    assert count.round_trips <= 2 + math.log2(1000) + 3
+    assert count.kinds["GetObject"] == 800
+    assert count.round_trips <= 2 + math.log2(400) + 3
 
 
 def test_copying_lists_once_and_copies_in_three_stages(bucket: FakeS3) -> None:
@@ -349,7 +349,7 @@ def test_deleting_takes_a_request_a_thousand_keys(bucket: FakeS3) -> None:
     with bucket.counted() as count:
         make_saver(bucket).delete_thread("t")
     many = math.ceil(size / 1000)
-    listed = many if many == 1 else many + 2  # in parts, side by side, each of which may end with half a page
+    listed = many if many == 1 else many + 1  # in parts, side by side, each of which may end with half a page
     assert count.kinds == {"ListObjects": listed, "DeleteObjects": many}
     assert count.round_trips <= 2 * many
     assert not bucket.objects

@@ -17,6 +17,7 @@ from langgraph_checkpoint_s3 import S3Saver
 from langgraph_checkpoint_s3.s3.requests import GetObject, ListObjects
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.sampling import pairs
 
 Durability = Literal["sync", "async", "exit"]
 FAN = 12
@@ -107,9 +108,10 @@ def test_every_state_of_the_past_reloads_as_it_was(frequency: int) -> None:
         assert build(fresh(fake), frequency).get_state(snapshot.config).values == snapshot.values
 
 
-@FREQUENCIES
-@DURABILITIES
-@pytest.mark.parametrize("way", ["prune", "copy", "copy and prune"])
+@pytest.mark.parametrize(
+    ("frequency", "durability", "way"),
+    pairs([1, 2, 5, 1000], ["sync", "async", "exit"], ["prune", "copy", "copy and prune"]),
+)
 def test_it_survives_and_goes_on(frequency: int, durability: Durability, way: str) -> None:
     fake, thread = FakeS3(), "t"
     first = build(fresh(fake), frequency).invoke(

@@ -29,6 +29,7 @@ from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.hostile import DROP, JUNK, assembled, mend, parts
 from tests.support.modes import cached
+from tests.support.sampling import sample
 
 pytestmark = pytest.mark.modes("plain", "private")
 
@@ -233,7 +234,7 @@ def test_a_reader_meets_a_prune_at_any_request(
     assert at > 3
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", sample(range(12), 4))
 def test_prunes_reads_and_puts_interleaved(fake: FakeS3, seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Prunes, readers of what is the latest then, and a run that goes on, batch by batch."""
     for name, value in SMALL_PAGES.items():

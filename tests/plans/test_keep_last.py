@@ -27,9 +27,11 @@ from tests.support.checkpoints import make_checkpoint, place, put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.modes import cached
+from tests.support.sampling import pairs, sample
 
 pytestmark = pytest.mark.modes("plain", "private")
 
+DURABILITIES = ["sync", "async", "exit"]
 COUNTS = pytest.mark.parametrize("count", [1, 2, 5])
 
 
@@ -224,7 +226,7 @@ def step(operation: Coroutine[Any, Any, Any]) -> list[Any]:
     return []
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", sample(range(10), 4))
 def test_runs_and_readers_interleaved(fake: FakeS3, seed: int) -> None:
     """Two runs of one thread and a reader, batch by batch: what was acknowledged last can always be read."""
     chosen = random.Random(seed)
@@ -305,8 +307,9 @@ def play(graph: Any, config: Any, durability: Any) -> list[Any]:
     ]
 
 
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize(
+    ("mode", "durability", "count"), pairs(["plain", "private"], DURABILITIES, [1, 2]), indirect=["mode"]
+)
 def test_graphs_that_ask_do_as_in_memory(fake: FakeS3, count: int, durability: Any) -> None:
     memory: Any = InMemorySaver()
     expected = play(lambda: asking(memory), thread_config(), durability)
@@ -314,8 +317,11 @@ def test_graphs_that_ask_do_as_in_memory(fake: FakeS3, count: int, durability: A
     assert len(ids(make_saver(fake), place("t"))) <= count
 
 
-@pytest.mark.parametrize("persistent", [None, True])
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize(
+    ("mode", "durability", "persistent"),
+    pairs(["plain", "private"], DURABILITIES, [None, True]),
+    indirect=["mode"],
+)
 def test_subgraphs_do_as_in_memory(fake: FakeS3, persistent: Any, durability: Any) -> None:
     memory: Any = InMemorySaver()
     expected = play(lambda: nested(memory, persistent), thread_config(), durability)
@@ -325,8 +331,11 @@ def test_subgraphs_do_as_in_memory(fake: FakeS3, persistent: Any, durability: An
     assert len(left) == len(namespaces(fake))
 
 
-@pytest.mark.parametrize("frequency", [1, 3, 1000])
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
+@pytest.mark.parametrize(
+    ("mode", "durability", "frequency"),
+    pairs(["plain", "private"], DURABILITIES, [1, 3, 1000]),
+    indirect=["mode"],
+)
 def test_delta_channels_in_graphs(fake: FakeS3, frequency: int, durability: Any) -> None:
     inputs = {"log": ["input"], "total": 0, "rounds": 3}
     memory: Any = InMemorySaver()

@@ -15,9 +15,10 @@ from tests.support import inside
 from tests.support.checkpoints import place
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.sampling import pairs
 
 PLANS = "langgraph_checkpoint_s3.plans."
-LENGTH = 5_000
+LENGTH = 3_000
 PAGES = 2 * LENGTH // 1000
 """The pages of a thread of that length, with an object of writes each."""
 
@@ -82,9 +83,7 @@ def keys_of(folders: Sequence[Folder]) -> list[str]:
     return [entry.key for folder in folders for entry in folder.entries]
 
 
-@pytest.mark.parametrize("kind", IDS)
-@pytest.mark.parametrize("page", [2, 7, 45])
-@pytest.mark.parametrize("steps", [True, False])
+@pytest.mark.parametrize(("kind", "page", "steps"), pairs(list(IDS), [2, 7, 45], [True, False]))
 def test_all_is_listed(
     fake: FakeS3, monkeypatch: pytest.MonkeyPatch, kind: str, page: int, steps: bool
 ) -> None:

@@ -98,7 +98,7 @@ def test_an_object_that_is_replaced_is_never_read_mixed(
     writer = make_saver(fake, compression="none")
     old, new = (bytes([number]) * length for number, length in zip(b"ab", lengths, strict=True))
     put(writer, "1", values={"v": old})
-    ranges = len(list(range(0, max(lengths), 700))) + 2
+    ranges = len(range(0, max(lengths), sizes.part_size)) + 2
     for place_of_change in range(ranges):
         bucket = fake.snapshot()
         asked = itertools.count()

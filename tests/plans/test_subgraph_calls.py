@@ -21,6 +21,7 @@ from tests.support.checkpoints import make_checkpoint, place, put_chain, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 from tests.support.modes import cached
+from tests.support.sampling import pairs
 
 pytestmark = pytest.mark.modes("plain", "private")
 
@@ -279,8 +280,11 @@ def nested(saver: S3Saver, persistent: Any) -> Any:
     return outer.compile(checkpointer=saver)
 
 
-@pytest.mark.parametrize("durability", ["sync", "async", "exit"])
-@pytest.mark.parametrize("persistent", [None, True])
+@pytest.mark.parametrize(
+    ("mode", "durability", "persistent"),
+    pairs(["plain", "private"], ["sync", "async", "exit"], [None, True]),
+    indirect=["mode"],
+)
 def test_an_interrupted_graph_goes_on_after_each_prune(
     fake: FakeS3, persistent: bool | None, durability: Any
 ) -> None:

@@ -24,6 +24,7 @@ from langgraph_checkpoint_s3.s3 import requests
 from tests.simulation.bucket import BROKEN
 from tests.simulation.history import History, play
 from tests.simulation.schedule import SimulationError
+from tests.support.sampling import sample
 
 SEED = os.environ.get("SIMULATION_SEED")
 SIMULATIONS = os.environ.get("SIMULATIONS")
@@ -31,7 +32,13 @@ BLOCK = 25
 BLOCKS = 1 if SEED else -(-int(SIMULATIONS or 75) // BLOCK)
 WAITING = {"keeps no notice", "waits for nobody", "has no clock"}
 """Faults that only matter to deletions that leave a notice."""
-RARE = {"has no conditions": 170, "has no clock": 190}
+RARE = {
+    "copies less": 12,
+    "has no clock": 197,
+    "has no conditions": 174,
+    "keeps no notice": 24,
+    "waits for nobody": 43,
+}
 """Faults that few histories show, and the seed to begin with."""
 
 
@@ -42,7 +49,7 @@ def test_whatever_happens_what_was_acknowledged_is_there(block: int) -> None:
     elif SIMULATIONS:
         seeds = [random.randrange(1 << 40) for _ in range(BLOCK)]
     else:
-        seeds = list(range(block * BLOCK, (block + 1) * BLOCK))
+        seeds = list(sample(range(block * BLOCK, (block + 1) * BLOCK), 15))
     for seed in seeds:
         play(seed)
 
@@ -63,7 +70,7 @@ def test_the_oracle_notices(broken: str) -> None:
 
 
 def test_a_history_is_the_same_each_time() -> None:
-    seeds = [seed for seed in range(20) if not History(seed).sealed]  # nonces differ, and so do ETags
+    seeds = [seed for seed in range(12) if not History(seed).sealed]  # nonces differ, and so do ETags
     for seed in seeds:
         first, second = report(seed), report(seed)
         assert first == second

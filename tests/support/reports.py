@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 import random
@@ -104,11 +105,11 @@ def make_report(
     is_csv = file_format.lower() == "csv"
     files: dict[str, bytes] = {}
     listed: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as temporary, duckdb.connect() as connection:
+    with tempfile.TemporaryDirectory() as temporary:
         for part in range(parts if mixed else 0):
             some = [_values(row, bucket, is_csv=is_csv) for row in mixed[part::parts]]
             path = Path(temporary) / f"{part}"
-            _write(connection, path, names, some, is_csv=is_csv)
+            _write(path, names, some, is_csv=is_csv)
             data = path.read_bytes()
             key = f"{folder}data/{seed}-{part}.{'csv.gz' if is_csv else 'parquet'}"
             files[key] = data
@@ -167,8 +168,13 @@ def _values(row: Listed, bucket: str, *, is_csv: bool) -> dict[str, Any]:
     }
 
 
+@functools.cache
+def _connection() -> duckdb.DuckDBPyConnection:
+    """DuckDB, which takes long to begin. With one thread it has none beside the test's, which may fork."""
+    return duckdb.connect(config={"threads": 1})
+
+
 def _write(
-    connection: duckdb.DuckDBPyConnection,
     path: Path,
     names: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
@@ -187,7 +193,7 @@ def _write(
             value = f"{value}::{_SQL_TYPES.get(name, 'VARCHAR')}"
         columns.append(f'{value} AS "{_PARQUET[name]}"')
     options = "FORMAT csv, HEADER false, FORCE_QUOTE *, COMPRESSION gzip" if is_csv else "FORMAT parquet"
-    connection.execute(
+    _connection().execute(
         f"COPY (SELECT {', '.join(columns)}) TO '{path}' ({options})",
         [[row[name] for row in rows] for name in names],
     )

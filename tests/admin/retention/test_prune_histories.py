@@ -24,11 +24,12 @@ from tests.support import inside
 from tests.support.checkpoints import make_checkpoint, place, shown
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
+from tests.support.sampling import sample
 
 PLANS = "langgraph_checkpoint_s3.plans."
 CHANNELS = ["d", "e", "f"]
 HISTORIES = os.environ.get("HISTORIES")
-SEEDS = [random.randrange(1 << 40) for _ in range(int(HISTORIES))] if HISTORIES else range(12)
+SEEDS = [random.randrange(1 << 40) for _ in range(int(HISTORIES))] if HISTORIES else sample(range(12), 5)
 
 
 class History:
@@ -250,7 +251,7 @@ def test_the_histories_cover_all_cases() -> None:
         "rewrites",
     }
     seen: set[str] = set()
-    for seed in range(40):
+    for seed in (0, 2, 3, 4, 26, *range(40)):  # those that are enough come first
         if seen == wanted:
             break
         history = History(seed)
