@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from tests.support.quick_sdk import make_sessions_quick
+
 APART = {"benchmarks", "browser", "integration", "langgraph_dev"}
 """Folders in which every test has the marker `integration`."""
 
@@ -18,6 +20,8 @@ settings.register_profile(
     "suite", deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("suite")
+
+make_sessions_quick()
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:

@@ -20,7 +20,8 @@ from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
 from tests.support import inside
 from tests.support.fake_aws import GOOD, KEY, FakeAws, serving
-from tests.support.surroundings import WORLDS, sessions, surroundings
+from tests.support.sampling import combined
+from tests.support.surroundings import DRIVERS, WORLDS, sessions, surroundings
 
 __all__ = ["surroundings"]
 
@@ -316,28 +317,26 @@ def web_identity(aws: FakeAws, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     Place(aws, tmp_path, monkeypatch).web_identity(good=True)
 
 
-@WORLDS
-@pytest.mark.parametrize("how", ["ours", "a session"])
-@pytest.mark.parametrize(
-    ("operation", "fetched_by", "code", "remedy"),
-    [
-        ("AssumeRole", assume, "AccessDenied", "sts:AssumeRole"),
-        ("AssumeRole", assume, "ExpiredToken", "trust policy"),
-        ("AssumeRoleWithWebIdentity", web_identity, "AccessDenied", "AWS_WEB_IDENTITY_TOKEN_FILE"),
-        ("AssumeRoleWithWebIdentity", web_identity, "InvalidIdentityToken", "identity provider"),
-    ],
-)
+REFUSALS = {
+    "AssumeRole-AccessDenied": (assume, "sts:AssumeRole"),
+    "AssumeRole-ExpiredToken": (assume, "trust policy"),
+    "AssumeRoleWithWebIdentity-AccessDenied": (web_identity, "AWS_WEB_IDENTITY_TOKEN_FILE"),
+    "AssumeRoleWithWebIdentity-InvalidIdentityToken": (web_identity, "identity provider"),
+}
+"""An operation of STS and the error that it answers with: what asks for it, and the remedy."""
+
+
+@combined(refusal=list(REFUSALS), how=["ours", "a session"], asynchronous=DRIVERS)
 def test_the_request_that_failed_is_named(
     asynchronous: bool,
     how: str,
-    operation: str,
-    fetched_by: Any,
-    code: str,
-    remedy: str,
+    refusal: str,
     aws: FakeAws,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    operation, code = refusal.split("-")
+    fetched_by, remedy = REFUSALS[refusal]
     fetched_by(aws, tmp_path, monkeypatch)
     aws.sts = (403, code)
     with S3Saver("bucket", **(sessions() if how == "a session" else {})) as saver:

@@ -22,7 +22,6 @@ import boto3
 import pytest
 import typer
 import yaml
-from moto.server import ThreadedMotoServer
 from opentelemetry import trace
 from opentelemetry.util._once import Once
 from typer.core import TyperGroup
@@ -32,15 +31,13 @@ from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.cli.app import app
 from langgraph_checkpoint_s3.plans.delete import THREADS_AT_ONCE
 from langgraph_checkpoint_s3.s3 import telemetry
-from tests.contract.fixtures import one_loader
+from tests.servers import running
 from tests.support.checkpoints import put_chain
 from tests.support.fake_s3 import FakeS3
 from tests.support.fake_store import make_saver
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
-
-__all__ = ["one_loader"]
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "langgraph_checkpoint_s3"
@@ -78,13 +75,10 @@ def test_pruning_handles_as_many_threads_at_a_time_as_is_said() -> None:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[str]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a server for all of the documents' blocks."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
+    with running("moto", tmp_path_factory.mktemp("moto")) as server:
+        yield server.endpoint_url
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from botocore.exceptions import ClientError
 
 from langgraph_checkpoint_s3.testing import LocalS3, ServerError, local_s3
 from tests.support.hanging import until
+from tests.support.sampling import sample
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -198,9 +199,10 @@ def test_lists_are_those_of_a_plain_sort(tmp_path: Path, delimiter: str) -> None
         s3.put_bucket_versioning(Bucket="checkpoints", VersioningConfiguration={"Status": "Enabled"})
         for key in [*keys, *keys[::2]]:
             s3.put_object(Bucket="checkpoints", Key=key, Body=b"")
-        for operation, prefix, size in itertools.product(
+        lists = itertools.product(
             ("list_objects", "list_objects_v2", "list_object_versions"), ("", "a", "a/", "bb"), (1, 3, 1000)
-        ):
+        )
+        for operation, prefix, size in sample(list(lists), 18):
             below = [key for key in keys if key.startswith(prefix)]
             folded = {
                 key: prefix + key[len(prefix) :].partition(delimiter)[0] + delimiter

@@ -16,7 +16,17 @@ from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.plans.plan import ask
 from langgraph_checkpoint_s3.s3.requests import PutObject
 from tests.support import inside
-from tests.support.surroundings import EVERYHOW, TWO_WAYS, WORLDS, client_of, surroundings, write_profile
+from tests.support.sampling import combined
+from tests.support.surroundings import (
+    DRIVERS,
+    EVERYHOW,
+    MAKES,
+    TWO_MAKES,
+    WORLDS,
+    client_of,
+    surroundings,
+    write_profile,
+)
 
 __all__ = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -55,14 +65,13 @@ def said(
     return {name: order["explicit"]} if "explicit" in sources else {}
 
 
-def up_to_each(order: dict[str, str]) -> list[tuple[str, ...]]:
+def up_to_each(order: dict[str, str]) -> dict[str, tuple[str, ...]]:
     """Each source, with all that are weaker."""
-    return list(itertools.accumulate(((each,) for each in order), lambda weaker, each: weaker + each))
+    found = itertools.accumulate(((each,) for each in order), lambda weaker, each: weaker + each)
+    return {"+".join(sources): sources for sources in found}
 
 
-@WORLDS
-@EVERYHOW
-@pytest.mark.parametrize("sources", up_to_each(REGIONS), ids="+".join)
+@combined(sources=up_to_each(REGIONS), make=MAKES, asynchronous=DRIVERS)
 def test_the_region(
     make: Any, asynchronous: bool, sources: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -72,9 +81,7 @@ def test_the_region(
     assert client.meta.region_name == REGIONS[sources[-1]]
 
 
-@WORLDS
-@EVERYHOW
-@pytest.mark.parametrize("sources", up_to_each(ENDPOINTS), ids="+".join)
+@combined(sources=up_to_each(ENDPOINTS), make=MAKES, asynchronous=DRIVERS)
 def test_the_endpoint_and_what_it_decides(
     make: Any, asynchronous: bool, sources: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -104,10 +111,9 @@ def test_the_region_of_a_session_is_an_explicit_one(
         assert client_of(saver, asynchronous).meta.region_name == "sa-east-1"
 
 
-@WORLDS
-@TWO_WAYS
-@pytest.mark.parametrize("variable", [None, "true", "false"])
-@pytest.mark.parametrize("explicit", [None, True, False])
+@combined(
+    explicit=[None, True, False], variable=[None, "true", "false"], make=TWO_MAKES, asynchronous=DRIVERS
+)
 def test_where_the_bucket_goes(
     make: Any,
     asynchronous: bool,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,6 +15,9 @@ BY_HAND = {"benchmarks", "browser", "crash", "fuzz", "integration", "langgraph_d
 """Folders whose tests `make test` leaves out, and start servers and browsers that have to be waited for."""
 CLOCKS = {"monotonic", "perf_counter", "process_time", "thread_time"}
 WAITS = {"acquire", "communicate", "join", "result", "wait", "wait_for"}
+SETTINGS = {"settings", "register_profile"}
+CALLS = re.compile(rf"\b(?:{'|'.join(sorted(CLOCKS | WAITS | SETTINGS))})\s*\(")
+"""A call that these tests look at."""
 LEAST = 60
 """Seconds; less isn't a guard against what hangs, but a bet on how long something takes."""
 SHORT = {
@@ -29,12 +33,13 @@ SHORT = {
 
 @functools.cache
 def source() -> list[tuple[str, ast.AST]]:
-    """All that the tests' source consists of, each with its place in it."""
+    """The calls and assertions in the tests' source that has such calls, each with its place in it."""
     files = [path for path in sorted(TESTS.rglob("*.py")) if path != Path(__file__)]
     return [
         (f"{path.relative_to(TESTS).as_posix()}:{getattr(node, 'lineno', 0)}", node)
         for path in files
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if CALLS.search(text := path.read_text(encoding="utf-8"))
+        for node in ast.walk(ast.parse(text))
         if isinstance(node, (ast.Call, ast.Assert))
     ]
 
@@ -71,7 +76,7 @@ def test_no_test_has_a_deadline_of_its_own() -> None:
     assert not [
         where
         for where, name, call in calls()
-        if name in ("settings", "register_profile")
+        if name in SETTINGS
         and where.partition(":")[0] != "conftest.py"
         and any(word.arg == "deadline" for word in call.keywords)
     ]

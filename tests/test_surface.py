@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import importlib
 import importlib.metadata
 import re
@@ -96,8 +97,13 @@ def name_of(path: Path) -> str:
     return ".".join(part for part in parts if part != "__init__")
 
 
-def imported(path: Path) -> Iterator[str]:
+@functools.cache
+def imported(path: Path) -> frozenset[str]:
     """The modules of the package that a file imports, anywhere in it, named as `name_of` does."""
+    return frozenset(find_imports(path))
+
+
+def find_imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
             found = [alias.name for alias in node.names]
@@ -193,15 +199,15 @@ def test_packages_are_imported_by_their_modules() -> None:
     for path in MODULES:
         if name_of(path).startswith("cli."):  # test_the_command_line_uses_the_public_api checks these
             continue
-        found = list(imported(path))
-        for package in PACKAGES & set(found):
+        found = imported(path)
+        for package in PACKAGES & found:
             assert any(name.startswith(f"{package}.") for name in found), (
                 f"{name_of(path)} imports all of {package}"
             )
 
 
 def test_only_the_outer_packages_import_the_saver() -> None:
-    users = {name_of(path) for path in MODULES if "saver" in set(imported(path))}
+    users = {name_of(path) for path in MODULES if "saver" in imported(path)}
     assert {name.partition(".")[0] for name in users} <= OUTER - {"testing"} | {"memory"}
     assert "" in users
 
@@ -229,9 +235,9 @@ def test_the_command_line_uses_the_public_api(path: Path) -> None:
 
 
 def test_the_import_rules_see_imports() -> None:
-    assert "s3.requests" in set(imported(ROOT / "plans" / "plan.py"))
-    assert {"plans", "plans.get_tuple"} <= set(imported(ROOT / "saver.py"))
-    assert "s3.translate" in set(imported(ROOT / "s3" / "sync_client.py"))
+    assert "s3.requests" in imported(ROOT / "plans" / "plan.py")
+    assert {"plans", "plans.get_tuple"} <= imported(ROOT / "saver.py")
+    assert "s3.translate" in imported(ROOT / "s3" / "sync_client.py")
 
 
 LATE = (
@@ -254,10 +260,16 @@ LATE = (
 
 def loaded_by(code: str, names: tuple[str, ...] = LATE) -> set[str]:
     """Return those of some modules that a fresh interpreter has loaded after this code."""
-    shown = f"{code}\nimport sys; print([name for name in {names!r} if name in sys.modules])"
-    command = [sys.executable, "-c", shown]
+    [loaded] = loaded_after(code, names=names)
+    return loaded
+
+
+def loaded_after(*steps: str, names: tuple[str, ...] = LATE) -> list[set[str]]:
+    """Return those of some modules that a fresh interpreter has loaded after each step."""
+    show = f"import sys; print([name for name in {names!r} if name in sys.modules])"
+    command = [sys.executable, "-c", "".join(f"{step}\n{show}\n" for step in steps)]
     ran = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT.parent)
-    return set(ast.literal_eval(ran.stdout))
+    return [set(ast.literal_eval(line)) for line in ran.stdout.splitlines()]
 
 
 def test_importing_the_package_loads_its_errors_only() -> None:
@@ -282,10 +294,14 @@ def test_names_that_are_imported_on_first_use_are_listed() -> None:
 
 def test_importing_and_making_a_saver_loads_no_client() -> None:
     langgraphs_own = loaded_by("import langgraph.checkpoint.base, langgraph.checkpoint.serde.jsonplus")
-    assert loaded_by(f"from {PACKAGE} import S3Saver") <= langgraphs_own
-    making = f"with {PACKAGE}.S3Saver.from_conn_string('s3://bucket') as saver: saver.stats()"
-    assert loaded_by(f"import {PACKAGE}\n{making}\n") <= langgraphs_own
-    assert "boto3" in loaded_by("import boto3")
+    imported_, made, with_boto3 = loaded_after(
+        f"from {PACKAGE} import S3Saver",
+        "with S3Saver.from_conn_string('s3://bucket') as saver: saver.stats()",
+        "import boto3",
+    )
+    assert imported_ <= langgraphs_own
+    assert made <= langgraphs_own
+    assert "boto3" in with_boto3
 
 
 DATACLASSES = f"""
@@ -345,8 +361,9 @@ with Server() as server, S3Saver("bucket", endpoint_url=server.endpoint_url, reg
 def test_a_turn_loads_nothing_that_few_processes_use() -> None:
     names = tuple(f"{PACKAGE}.{name}" for name in RARE)
     assert all(is_module(name) or (ROOT / name.replace(".", "/")).is_dir() for name in RARE)
-    assert loaded_by(A_TURN, names) == set()
-    assert loaded_by(f"import {PACKAGE}.admin", names) >= {f"{PACKAGE}.s3.admin_requests"}
+    turn, with_admin = loaded_after(A_TURN, f"import {PACKAGE}.admin", names=names)
+    assert turn == set()
+    assert with_admin >= {f"{PACKAGE}.s3.admin_requests"}
 
 
 def test_a_module_says_what_it_is_for() -> None:

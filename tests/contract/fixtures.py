@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-import botocore.loaders
-import botocore.session
 import pytest
 
 from langgraph_checkpoint_s3 import S3Saver
@@ -23,15 +21,6 @@ from tests.servers import Server
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 from tests.support.pauses import shorten_pauses
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_loader() -> Iterator[None]:
-    """Parse botocore's description of S3 once, not for each of the hundreds of clients."""
-    loader = botocore.loaders.create_loader()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", lambda search_path_string=None: loader)
-        yield
 
 
 @pytest.fixture(scope="session")

@@ -18,7 +18,7 @@ _QUIET = 20
 
 Looks, and no time: where the machine is busy, who sends gets his turn between two of them all the same.
 """
-_LOOK_SECONDS = 0.01
+_LOOK_SECONDS = 0.005
 
 
 class Front(FaultServer):

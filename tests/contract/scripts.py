@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 import textwrap
-from pathlib import Path
+from collections.abc import Mapping
 
 from tests.contract.fixtures import environment
 from tests.contract.support import (
     Place,
 )
+from tests.support.forking import ROOT, inherited, run_forked
 from tests.support.hanging import HANG
 
-ROOT = Path(__file__).parents[2]
+__all__ = ["ROOT", "assert_clean", "script", "script_anew"]
+
 LEFT_BEHIND = (
     "Unclosed",
     "never retrieved",
@@ -25,13 +26,18 @@ LEFT_BEHIND = (
     "Exception",
 )
 
-PREAMBLE = """\
+DEVELOPMENT = ("-X", "dev", "-W", "error")
+"""Options for development mode, with warnings as errors."""
+
+IMPORTS = """
 import asyncio, gc, sys
 from blockbuster import blockbuster_ctx
 from langgraph_checkpoint_s3 import S3Saver
 from tests.contract.support import at, checkpoint, metadata
 from tests.support import inside
+"""
 
+PREAMBLE = """
 bucket, url = sys.argv[1:]
 saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", max_attempts=2)
 
@@ -47,24 +53,34 @@ async def use(thread="thread"):
 """
 
 
-def script(place: Place, body: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run Python in a process of its own, in development mode and with warnings as errors."""
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME", "LD_LIBRARY_PATH") if name in os.environ}
+def script(
+    place: Place, body: str, importing: Mapping[str, str] | None = None, /, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, in development mode and with warnings as errors.
+
+    Args:
+        place: Where the script's saver works.
+        body: What follows the preamble.
+        importing: Environment variables that count when it imports.
+        **variables: Others.
+    """
+    return run_forked(
+        PREAMBLE + textwrap.dedent(body),
+        *(place.bucket, place.front.url),
+        options=DEVELOPMENT,
+        imports=IMPORTS,
+        variables={**environment(place.server), **variables},
+        importing=importing,
+    )
+
+
+def script_anew(place: Place, body: str, *options: str, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run Python as `script` does, with more options, in an interpreter that imports everything itself."""
+    code = IMPORTS + PREAMBLE + textwrap.dedent(body)
     return subprocess.run(
-        [
-            sys.executable,
-            "-X",
-            "dev",
-            "-W",
-            "error",
-            *options,
-            "-c",
-            PREAMBLE + textwrap.dedent(body),
-            place.bucket,
-            place.front.url,
-        ],
+        [sys.executable, *DEVELOPMENT, *options, "-c", code, place.bucket, place.front.url],
         cwd=ROOT,
-        env={**inherited, "PYTHONPATH": str(ROOT), **environment(place.server), **variables},
+        env={**inherited(), **environment(place.server), **variables},
         capture_output=True,
         text=True,
         timeout=HANG,

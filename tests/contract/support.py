@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import os
 import random
 import time
@@ -209,6 +210,7 @@ def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:
     return made  # type: ignore[return-value]
 
 
+@functools.lru_cache(8)
 def noise(size: int, seed: int = 0) -> bytes:
     """Bytes that no codec makes smaller."""
     return random.Random(seed).randbytes(size)

@@ -27,6 +27,7 @@ from tests.contract.front import Front
 from tests.contract.operations import ALL
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
 from tests.contract.worlds import ADMIN, REQUESTS, Run
+from tests.support.sampling import combined
 
 PAGE = (
     b'<?xml version="1.0" encoding="UTF-8"?><!DOCTYPE html>\n'
@@ -126,7 +127,7 @@ def test_a_completion_without_an_etag_is_one_by_its_result(run: Run, front: Fron
 
 
 class TestOperations:
-    @pytest.mark.parametrize("name", ALL)
+    @combined(name=list(ALL), driver=["sync", "async"])
     def test_none_believes_what_is_no_answer(
         self, name: str, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:

@@ -102,7 +102,7 @@ class TestNothingBlocks:
                 del os.environ["AWS_ACCESS_KEY_ID"], os.environ["AWS_SECRET_ACCESS_KEY"]
 
                 async def require_iterable():
-                    await asyncio.gather(*(use(f"thread-{number}") for number in range(3)))
+                    await asyncio.gather(*(use(f"thread-{number}") for number in range(2)))
 
                 for _ in range(2):
                     with blockbuster_ctx():

@@ -9,6 +9,7 @@ from langgraph.graph import START, StateGraph
 from typing_extensions import TypedDict
 
 from langgraph_checkpoint_s3 import CorruptObjectError
+from tests.contract.admin.drivers import async_mostly, sync_mostly
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, Place, at, checkpoint, metadata, noise
 
@@ -104,6 +105,7 @@ class TestBorrowing:
         after = writer.put(last, checkpoint(expected(4)), metadata(4), {"notes": 1})  # its lenders are gone
         assert values(make_calls(), after) == expected(4)
 
+    @async_mostly
     def test_a_run_is_deleted_from_under_later_ones(self, make_calls: MakeCalls) -> None:
         made = put_chain(make_calls(), 5)
         make_calls().delete_for_runs(["run-0", "run-3"])
@@ -113,6 +115,7 @@ class TestBorrowing:
             if found is not None:
                 assert found.checkpoint["channel_values"] == expected(step)
 
+    @sync_mostly
     def test_a_copy_stands_alone(self, make_calls: MakeCalls) -> None:
         made = put_chain(make_calls(), 4)
         other = make_calls()
@@ -141,10 +144,11 @@ class Conversation(TypedDict, total=False):
 
 
 class TestAGraphThatGrows:
-    TURNS = 20
+    TURNS = 10
     NOTE = 2_000
     """Half the letters that a turn adds. What they add up to is soon more than 16 KiB."""
 
+    @async_mostly
     def test_its_storage_grows_with_its_state(
         self, make_calls: MakeCalls, front: Front, place: Place
     ) -> None:

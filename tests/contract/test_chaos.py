@@ -32,7 +32,7 @@ WORKERS = 3
 """The number of workers of each kind: blocking threads, and threads with an event loop."""
 _EACH = 40
 """Operations on one of the saver's threads, before the next one is begun."""
-TURNS = 5
+TURNS = 3
 """Turns in which 30 tasks write at once."""
 
 

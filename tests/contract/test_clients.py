@@ -19,6 +19,7 @@ from tests.contract.scripts import ROOT, assert_clean, script
 from tests.contract.support import Calls, MakeSaver, Place, at, build_thread, checkpoint, guarded, metadata
 from tests.support import inside
 from tests.support.hanging import HANG
+from tests.support.pauses import shorten_pauses
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -111,8 +112,11 @@ class TestHandedIn:
             with pytest.raises(AccessDeniedError, match="AWS_ACCESS_KEY_ID"):
                 saver.get_tuple(at())
 
-    def test_a_users_client_alone_retries_by_itself(self, place: Place, client: S3Client) -> None:
+    def test_a_users_client_alone_retries_by_itself(
+        self, place: Place, client: S3Client, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """The saver sends the requests of an aio_session again, with its own number of attempts."""
+        shorten_pauses(monkeypatch)
         from aiobotocore.session import AioSession
 
         session: Any = AioSession()

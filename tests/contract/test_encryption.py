@@ -10,6 +10,7 @@ import pytest
 
 from langgraph_checkpoint_s3 import DecryptionError
 from langgraph_checkpoint_s3.crypto.provider import DataKey, KeyRef
+from tests.contract.admin.drivers import async_mostly, sync_mostly
 from tests.contract.front import Front
 from tests.contract.support import (
     MIB,
@@ -54,6 +55,7 @@ class TestEncryption:
         assert len(reader.list(at())) == 3
         assert keys.asked == {"current": 1, "unlock": 1}
 
+    @async_mostly
     def test_a_large_state_in_parts(self, make_calls: MakeCalls, front: Front, place: Place) -> None:
         state = {"raw": noise(20 * MIB), "text": SECRET}
         make_calls(encryption=Keys()).put(at(), checkpoint(state), metadata(), {})
@@ -69,6 +71,7 @@ class TestEncryption:
         with pytest.raises(DecryptionError, match="encryption="):
             make_calls().list(at())
 
+    @sync_mostly
     def test_copy_prune_and_delete(self, make_calls: MakeCalls, place: Place) -> None:
         calls = make_calls(encryption=Keys(names="n"), private_keys=True)
         build_thread(calls, SECRET)

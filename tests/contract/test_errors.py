@@ -16,6 +16,7 @@ from langgraph_checkpoint_s3 import (
     StorageUnavailableError,
 )
 from langgraph_checkpoint_s3.testing.faults import Seen
+from tests.contract.admin.drivers import async_mostly, sync_mostly
 from tests.contract.front import Answer, BreakOff, Fault, Front, HangUp, Park, Reply
 from tests.contract.operations import ALL, READS, WRITES
 from tests.contract.support import (
@@ -29,6 +30,7 @@ from tests.contract.support import (
     metadata,
 )
 from tests.support.pauses import shorten_pauses
+from tests.support.sampling import combined
 
 
 @pytest.fixture(autouse=True)
@@ -47,6 +49,7 @@ class TestTheBucket:
             assert isinstance(caught.value, LookupError)
             assert caught.value.__cause__ is not None
 
+    @async_mostly
     def test_setup_makes_it(self, make_calls: MakeCalls, place: Place, driver: str) -> None:
         name = f"{place.bucket}-{driver}"
         calls = make_calls(bucket=name)
@@ -76,6 +79,7 @@ DENIED = [
 
 
 class TestPermissions:
+    @sync_mostly
     def test_a_denied_action_is_named(
         self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
@@ -201,6 +205,7 @@ class TestTheWayThere:
         event.set()
         assert caught.value.attempts == len(front.log) == 2
 
+    @async_mostly
     def test_slow_down_that_stays(self, make_calls: MakeCalls, make_saver: MakeSaver, place: Place) -> None:
         build_thread(make_saver(), checkpoints=1)
         before = place.objects()
@@ -227,8 +232,9 @@ class TestTheWayThere:
             READS["get_tuple"](make_calls(max_attempts=setting))
         assert caught.value.attempts == len(front.log) == attempts
 
-    @pytest.mark.parametrize(
-        "name", ["get_tuple", "list", "put", "put_writes", "delete_thread", "copy_thread"]
+    @combined(
+        name=["get_tuple", "list", "put", "put_writes", "delete_thread", "copy_thread"],
+        driver=["sync", "async"],
     )
     def test_what_passes_is_not_noticed(
         self, make_calls: MakeCalls, make_saver: MakeSaver, front: Front, name: str

@@ -20,6 +20,7 @@ from typing_extensions import TypedDict
 
 from tests.contract.support import MakeSaver, at
 from tests.support.running import wait_for_write
+from tests.support.sampling import combined
 
 Saver = BaseCheckpointSaver[Any]
 
@@ -277,7 +278,7 @@ class TestGraphs:
             skip_where_langgraph_cannot(driver)
         assert self._play(SCENARIOS[name], make_saver, driver) == self._play(SCENARIOS[name], None, driver)
 
-    @pytest.mark.parametrize("durability", ["exit", "async", "sync"])
+    @combined(durability=["exit", "async", "sync"], driver=["sync", "async"])
     def test_durabilities(self, make_saver: MakeSaver, driver: str, durability: str) -> None:
         skip_where_langgraph_cannot(driver)
 

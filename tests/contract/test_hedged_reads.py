@@ -138,11 +138,13 @@ def test_nothing_is_left_behind_by(
 ) -> None:
     """At the process's end, with development mode's warnings, while a slow one may be under way."""
     make_saver().put(at(), checkpoint(), metadata(), {})
-    place.front.schedule = Released(4, released)
+    place.front.schedule = Released(5, released)  # of four reads and the second request for one of them, one
+    # Where both requests for a read are parked after all, it is sent again soon.
     begin = """
         from tests.contract.hedging import learn
         saver = S3Saver(
-            bucket, endpoint_url=url, region="us-east-1", hedged_reads=0.1, cache_bytes=0
+            bucket, endpoint_url=url, region="us-east-1", hedged_reads=0.1, cache_bytes=0,
+            connect_timeout=1.0, read_timeout=1.0,
         )
         learn(saver, 0.1, saved=None)
     """

@@ -17,6 +17,7 @@ from botocore.config import Config
 from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, StorageUnavailableError
 from langgraph_checkpoint_s3.encryption import KmsKeys
 from langgraph_checkpoint_s3.format.container import object_key_ref
+from tests.contract.admin.drivers import async_mostly, sync_mostly
 from tests.contract.front import HangUp, Park
 from tests.contract.support import MakeCalls, Place, at, build_thread
 from tests.contract.test_secrets import texts_of
@@ -115,6 +116,7 @@ class TestKms:
             assert "canary" not in text
         client.close()
 
+    @sync_mostly
     def test_another_master_key_takes_over(
         self, make_calls: MakeCalls, keys: KmsKeys, place: Place, kms: Any
     ) -> None:
@@ -158,6 +160,7 @@ class TestKms:
         assert reader.get_tuple(at())
         fresh.close()
 
+    @async_mostly
     def test_names_are_hashed_with_a_wrapped_key(
         self, make_calls: MakeCalls, keys: KmsKeys, place: Place
     ) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.contract.scripts import assert_clean, script
+from tests.contract.scripts import assert_clean, script, script_anew
 from tests.contract.support import (
     Place,
 )
@@ -112,12 +112,26 @@ class TestNothingIsLeftBehind:
     def test_after(self, place: Place, how: str) -> None:
         assert_clean(script(place, ENDINGS[how]))
 
+    @pytest.mark.parametrize(
+        "body",
+        [
+            "left = __import__('socket').create_server(('127.0.0.1', 0))",
+            "left = asyncio.new_event_loop()",
+            "import langgraph_checkpoint_s3.s3.store as module; module.left = asyncio.new_event_loop()",
+            "asyncio.run(asyncio.sleep(0)); use()",
+            "raise SystemExit(3)",
+        ],
+    )
+    def test_what_is_left_would_be_noticed(self, place: Place, body: str) -> None:
+        with pytest.raises(AssertionError):
+            assert_clean(script(place, body))
+
     def test_a_loop_that_is_closed_the_old_way_says_so(self, place: Place) -> None:
         """Neither `aclose` nor `shutdown_asyncgens`: what asyncio itself can't tidy, aiohttp complains of.
 
         The results are right, and the saver goes on to work on other loops.
         """
-        done = script(
+        done = script_anew(
             place,
             """
             saver = S3Saver(bucket, endpoint_url=url, region="us-east-1", transport="sdk")

@@ -9,10 +9,7 @@ from tests.contract.front import Answer, Fault, HangUp
 from tests.contract.support import MIB, Calls, MakeCalls, MakeSaver, Place, at, checkpoint, metadata, noise
 from tests.support.pauses import shorten_pauses
 
-LOST = [
-    pytest.param(HangUp(applied=True), id="reset"),
-    pytest.param(Answer(500, "InternalError", applied=True), id="500"),
-]
+LOST = {"reset": HangUp(applied=True), "500": Answer(500, "InternalError", applied=True)}
 LARGE = noise(6 * MIB)
 
 
@@ -27,7 +24,7 @@ def lose_completion(place: Place, fault: Fault) -> None:
     place.front.fail("CompleteMultipartUpload", Answer(404, "NoSuchUpload"))
 
 
-@pytest.mark.parametrize("fault", LOST)
+@pytest.mark.parametrize("fault", LOST.values(), ids=LOST)
 class TestALostReply:
     def test_of_put(self, calls: Calls, make_saver: MakeSaver, place: Place, fault: Fault) -> None:
         place.front.fail("PutObject", fault)

@@ -54,7 +54,7 @@ class TestStore:
         model = InMemoryStore(index=index(fields=["text"]))
         stores = [S3Store(saver=make_saver(), index=index(fields=["text"])) for _ in range(2)]
         namespaces = [("a",), ("a", "b"), ("a/b", "ü"), ("c",)]
-        for step in range(6):
+        for step in range(4):
             puts: dict[Any, PutOp] = {}
             for _ in range(25):
                 namespace, key = draw.choice(namespaces), draw.choice(["k", "k/1", "", "é", str(step)])

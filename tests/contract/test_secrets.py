@@ -20,6 +20,7 @@ from tests.contract.front import Answer, BreakOff
 from tests.contract.operations import ALL
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
 from tests.support.hanging import HANG
+from tests.support.sampling import combined
 
 SECRET_KEY = "canary-of-the-secret-key"
 TOKEN = "canary-of-the-session-token"
@@ -98,7 +99,7 @@ FAULTS: dict[str, Any] = {
 WRITING = ("PutObject", "CreateMultipartUpload", "CopyObject", "DeleteObjects")
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+@combined(fault=FAULTS, driver=["sync", "async"])
 def test_of_whatever_fails(
     make_calls: MakeCalls, make_saver: MakeSaver, place: Place, caplog: pytest.LogCaptureFixture, fault: Any
 ) -> None:

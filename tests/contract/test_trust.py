@@ -27,6 +27,7 @@ class Blocked:
     number: int
 
 
+STRICT = {"LANGGRAPH_STRICT_MSGPACK": "true"}
 ALLOWED = (Allowed.__module__, Allowed.__name__)
 
 
@@ -101,7 +102,7 @@ class TestStrictness:
                 print(kinds)
                 strict.close()
         """
-        done = script(place, body, LANGGRAPH_STRICT_MSGPACK="true")
+        done = script(place, body, STRICT)
         assert_clean(done)
         assert done.stdout == "[(False, False), (True, False)]\n" * 2
 
@@ -110,6 +111,8 @@ class TestStrictness:
         done = script(
             place,
             """
+            import warnings
+            warnings.simplefilter("default")  # LangGraph's own imports
             from typing import TypedDict
             from langgraph.graph import END, START, StateGraph
             from tests.contract.test_trust import Allowed
@@ -124,9 +127,7 @@ class TestStrictness:
             assert graph.get_state(at()).values == {"value": Allowed(2)}
             assert asyncio.run(graph.aget_state(at())).values == {"value": Allowed(2)}
             """,
-            "-W",
-            "default",  # LangGraph's own imports
-            LANGGRAPH_STRICT_MSGPACK="true",
+            STRICT,
         )
         assert done.returncode == 0, done.stderr
 

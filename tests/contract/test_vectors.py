@@ -16,7 +16,8 @@ from tests.memory.support import DIMS, index
 from tests.support.fake_vectors import FakeVectors
 
 NS = ("users", "ada")
-PUTS = [PutOp(NS, str(number), {"text": f"red {number}"}) for number in range(40)]
+MANY = 20
+PUTS = [PutOp(NS, str(number), {"text": f"red {number}"}) for number in range(MANY)]
 SEARCHES = [SearchOp(NS, query=f"red {number}", limit=3) for number in range(5)]
 
 
@@ -36,14 +37,14 @@ def test_clients_that_really_send(make_saver: MakeSaver, *, asynchronous: bool) 
         store = S3Store(saver=saver, **settings)
         await store.abatch(PUTS)
         found = await asyncio.gather(*(store.abatch([search]) for search in SEARCHES))
-        assert await store.arebuild_vectors() == RebuiltVectors(40, 0, 0)
+        assert await store.arebuild_vectors() == RebuiltVectors(MANY, 0, 0)
         await store.adelete(NS, "0")
         await store.aput(NS, "0", PUTS[0].value or {})
         await saver.aclose()
         return [answers[0] for answers in found]
 
     found = guarded(coroutine()) if asynchronous else script()
-    assert len(vectors.vectors) == 40
+    assert len(vectors.vectors) == MANY
     answers: Any = zip(found, exact.batch(SEARCHES), strict=True)
     for one, other in answers:
         assert [each.key for each in one] == [each.key for each in other]
@@ -66,12 +67,12 @@ def test_requests_are_as_moto_reads_them() -> None:
         store.delete(NS, "7")
         client = session.client("s3vectors")
         kept = client.list_vectors(**named, returnMetadata=True, returnData=True)["vectors"]
-        assert len(kept) == 40
+        assert len(kept) == MANY
         assert {len(each["data"]["float32"]) for each in kept} == {DIMS}
         assert {each["key"].partition("#")[0] for each in kept} == {
-            f"agents/.store/users/ada/{key}" for key in ("a", *map(str, range(40))) if key != "7"
+            f"agents/.store/users/ada/{key}" for key in ("a", *map(str, range(MANY))) if key != "7"
         }
         client.delete_vectors(**named, keys=[kept[0]["key"]])
-        assert store.rebuild_vectors() == RebuiltVectors(40, 0, 0)
-        assert len(client.list_vectors(**named)["vectors"]) == 40
+        assert store.rebuild_vectors() == RebuiltVectors(MANY, 0, 0)
+        assert len(client.list_vectors(**named)["vectors"]) == MANY
         store.close()

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import subprocess
 import sys
@@ -34,22 +35,13 @@ from examples.trip import trip_graph
 from examples.worker import take
 from langgraph_checkpoint_s3 import InvalidConfigError, S3Saver
 from langgraph_checkpoint_s3.testing import local_s3
-from tests.support.hanging import HANG
-
-ROOT = Path(__file__).parents[2]
+from tests.support.forking import run_module
 
 
 def run(*command: str | Path) -> str:
     """Run `python -m …`, expect it to succeed and to leave nothing open, and return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-W", "default::ResourceWarning", "-m", *map(str, command)],
-        check=False,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=HANG,
-    )
+    module, *arguments = map(str, command)
+    done = run_module(module, *arguments, variables=os.environ)
     assert done.returncode == 0, done.stderr
     for trouble in ("ResourceWarning", "Unclosed", "never awaited", "Traceback"):
         assert trouble not in done.stderr

@@ -25,7 +25,6 @@ from tests.contract.fixtures import (
     make_calls,
     make_saver,
     no_wait,
-    one_loader,
     place,
     session_front,
 )
@@ -44,7 +43,6 @@ __all__ = [
     "make_calls",
     "make_saver",
     "no_wait",
-    "one_loader",
     "place",
     "session_front",
 ]

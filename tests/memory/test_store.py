@@ -155,23 +155,23 @@ def test_reads_of_a_batch_see_what_was_there_before(fake: FakeS3) -> None:
 
 def test_a_search_of_many_is_a_list_and_a_few_gets(fake: FakeS3) -> None:
     writer = make_store(fake, index=index())
-    writer.batch([PutOp(NS, f"{number:05}", {"text": f"red cat {number}"}) for number in range(2500)])
-    assert len(writer.search(NS, limit=3000)) == 2500
+    writer.batch([PutOp(NS, f"{number:05}", {"text": f"red cat {number}"}) for number in range(1100)])
+    assert len(writer.search(NS, limit=3000)) == 1100
     with fake.counted() as count:
         assert len(writer.search(NS, query="red", limit=5)) == 5
-    assert count.kinds == {"ListObjects": 3}
+    assert count.kinds == {"ListObjects": 2}
     assert count.round_trips == 1
     cold = make_store(fake, index=index())
     with fake.counted() as count:
         assert len(cold.search(NS, query="red", limit=5)) == 5
     assert count.kinds["GetObject"] == 1
-    assert count.kinds["ListObjects"] <= 4
+    assert count.kinds["ListObjects"] <= 3
     assert count.round_trips == 3
     writer.put(NS, "new", {"text": "green dog"})
     with fake.counted() as count:
         [best] = cold.search(NS, query="green dog", limit=1)
     assert best.key == "new"
-    assert count.kinds == {"ListObjects": 3, "GetObject": 1}
+    assert count.kinds == {"ListObjects": 2, "GetObject": 1}
     assert cold.search(NS, limit=9999) == make_store(fake).search(NS, limit=9999)
 
 
@@ -400,8 +400,10 @@ def test_what_is_acknowledged_is_found_whatever_fails(fake: FakeS3) -> None:
     """Each request of a search that writes the index, of a put and of a refresh fails, before and after."""
     store = make_store(fake)
     store.batch([PutOp(NS, str(number), {"n": number}) for number in range(40)])
-    for place in range(1, 60):
+    place = left = 0
+    while left <= 0:  # all of the requests, until more are counted than were sent
         fresh = make_store(fake)
+        place += 1
         left = place
 
         def fail(moment: Moment, request: Request[Any]) -> None:
@@ -420,6 +422,7 @@ def test_what_is_acknowledged_is_found_whatever_fails(fake: FakeS3) -> None:
             fake.hook = None
         found = make_store(fake).search(NS, limit=99)
         assert {each.key for each in found} >= set(map(str, range(40)))
+    assert place > 6
 
 
 def test_an_item_under_another_ones_key_is_refused(fake: FakeS3) -> None:

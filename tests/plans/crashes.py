@@ -28,7 +28,7 @@ from langgraph_checkpoint_s3.s3.requests import AbortUpload, CreateUpload, Reque
 from tests.support.checkpoints import address, place, shown
 from tests.support.fake_s3 import FakeS3, Moment, client_error
 from tests.support.fake_store import make_saver
-from tests.support.sampling import exhaustive, sample
+from tests.support.sampling import is_exhaustive, sample
 
 SAMPLES = int(os.environ.get("CRASH_SAMPLES", "5"))
 """The numbers of single requests and of subsets of a batch of many."""
@@ -151,7 +151,7 @@ Failure = tuple[tuple[int, Moment], ...]
 def failures(batches: list[list[Request[Any]]]) -> list[Failure]:
     """Each batch failing in each of its ways, or in some of them."""
     ways = list(ways_of(batches))
-    if exhaustive() or sum(map(len, ways)) <= FEW:
+    if is_exhaustive() or sum(map(len, ways)) <= FEW:
         return [each for some in ways for each in some]
     # A request alone fails before or after its effect, in turns from batch to batch.
     return [

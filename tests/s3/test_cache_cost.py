@@ -77,14 +77,14 @@ def states(memory: ParentCache, size: int, count: int, channels: int = 20, piece
 @pytest.mark.parametrize("size", [0, 120, 1000, 100_000])
 @pytest.mark.parametrize("fill", [bodies, ranges, frames, states], ids=lambda each: each.__name__)
 def test_what_is_counted_is_what_it_costs(fill: Callable[[ParentCache, int, int], None], size: int) -> None:
-    count = 800 if size < 10_000 else 50
+    count = 400 if size < 10_000 else 50
     taken, counted = cost(lambda memory: fill(memory, size, count))
     assert 0.75 < taken / counted < 1.15, taken / counted
 
 
 @pytest.mark.parametrize(("channels", "pieces"), [(1, 0), (200, 1), (5, 60)])
 def test_so_it_is_of_states_with_many_channels_or_pieces(channels: int, pieces: int) -> None:
-    taken, counted = cost(lambda memory: states(memory, 5000, 300, channels, pieces))
+    taken, counted = cost(lambda memory: states(memory, 5000, 150, channels, pieces))
     assert 0.6 < taken / counted < 1.15, taken / counted
 
 

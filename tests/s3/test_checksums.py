@@ -25,7 +25,15 @@ from langgraph_checkpoint_s3.s3.requests import (
     UploadPart,
 )
 from tests.support import inside
-from tests.support.surroundings import TWO_WAYS, WORLDS, client_of, surroundings, write_profile
+from tests.support.sampling import combined
+from tests.support.surroundings import (
+    DRIVERS,
+    TWO_MAKES,
+    WORLDS,
+    client_of,
+    surroundings,
+    write_profile,
+)
 
 __all__ = ["surroundings"]
 pytestmark = pytest.mark.usefixtures("surroundings")
@@ -44,11 +52,13 @@ SETS: dict[str, Callable[[pytest.MonkeyPatch, Path, str], None]] = {
 }
 
 
-@WORLDS
-@TWO_WAYS
-@pytest.mark.parametrize("url", ["https://s3.eu-west-1.amazonaws.com", "http://ours.example.org"])
-@pytest.mark.parametrize("value", ["when_supported", "when_required"])
-@pytest.mark.parametrize("where", SETS)
+@combined(
+    where=list(SETS),
+    value=["when_supported", "when_required"],
+    url=["https://s3.eu-west-1.amazonaws.com", "http://ours.example.org"],
+    make=TWO_MAKES,
+    asynchronous=DRIVERS,
+)
 def test_who_sets_checksums_is_heeded(
     make: Any,
     asynchronous: bool,

@@ -66,9 +66,10 @@ MAKES: dict[str, Callable[..., S3Saver]] = {
     "the command line": lambda **settings: open_saver(None, **settings),
     "a session": lambda **settings: S3Saver("bucket", **sessions(), **settings),
 }
-TWO_WAYS = pytest.mark.parametrize("make", [MAKES["a URI"], MAKES["a session"]], ids=["a URI", "a session"])
+TWO_MAKES = {name: MAKES[name] for name in ("a URI", "a session")}
 EVERYHOW = pytest.mark.parametrize("make", MAKES.values(), ids=MAKES)
-WORLDS = pytest.mark.parametrize("asynchronous", [False, True], ids=["sync", "async"])
+DRIVERS = {"sync": False, "async": True}
+WORLDS = pytest.mark.parametrize("asynchronous", DRIVERS.values(), ids=DRIVERS)
 
 
 def client_of(saver: S3Saver, asynchronous: bool) -> Any:

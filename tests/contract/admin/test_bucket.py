@@ -18,7 +18,7 @@ from langgraph_checkpoint_s3 import (
 )
 from langgraph_checkpoint_s3.admin.bucket.configure import IntelligentTieringArchive
 from langgraph_checkpoint_s3.admin.setting_changes import Change
-from tests.contract.admin.drivers import sync_only
+from tests.contract.admin.drivers import async_mostly, sync_mostly, sync_only
 from tests.contract.front import Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread
 from tests.contract.test_async import self_signed
@@ -87,6 +87,7 @@ class TestConfigureBucket:
         build_thread(admin.saver.saver)
         assert place.listing()
 
+    @sync_mostly
     def test_unsupported_settings_are_named_together(
         self, tls: str, make_admin: MakeCalls, make_saver: MakeSaver, place: Place
     ) -> None:
@@ -108,6 +109,7 @@ class TestConfigureBucket:
         wanted = known(place, tls_only=None)
         assert len(admin.configure_bucket(**wanted)) == len([each for each in wanted.values() if each])
 
+    @async_mostly
     def test_metrics_and_tiers(self, make_admin: MakeCalls, place: Place) -> None:
         asked: dict[str, Any] = {"request_metrics": True, "intelligent_tiering": ARCHIVE}
         nothing = dict.fromkeys(WANTED)
@@ -235,6 +237,7 @@ class TestCreateBucket:
 
 
 class TestReplication:
+    @sync_mostly
     def test_rules_of_others_stay(self, make_admin: MakeCalls, place: Place) -> None:
         features, admin = place.server.features, make_admin(prefix="agents/")
         if features.versioning:

@@ -12,7 +12,7 @@ from langgraph.checkpoint.base import CheckpointTuple
 from langgraph_checkpoint_s3 import AccessDeniedError, CorruptObjectError, InvalidKeyError
 from langgraph_checkpoint_s3.admin import S3Admin
 from langgraph_checkpoint_s3.admin.bulk.batches import BatchResult
-from tests.contract.admin.drivers import async_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly
 from tests.contract.front import Answer, Front, Hold, Park
 from tests.contract.support import (
     MIB,
@@ -114,6 +114,7 @@ class TestBatches:
         assert [shown(result.value) for result in found] == [shown(each) for each in given]
         assert place.uploads() == []
 
+    @async_mostly
     def test_a_bad_item_ends_nothing_else(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
         admin = make_admin(max_attempts=1)
         given = items(4)
@@ -141,6 +142,7 @@ class TestBatches:
         refused = admin.batch_delete([at(), at(checkpoint_id="0001")])
         assert [result.ok for result in refused] == [False, True]
 
+    @sync_mostly
     def test_a_damaged_item_has_its_own_error(self, make_admin: MakeCalls, place: Place) -> None:
         admin = make_admin()
         given = items(3)
@@ -198,6 +200,7 @@ class TestSavedStates:
         assert front.counts() == {"ListObjectsV2": 5, "DeleteObjects": 5}
         assert [saver.load_checkpoint(thread) for thread in dict(states)] == [{"number": 10}, *[None] * 4]
 
+    @async_mostly
     def test_states_of_one_thread_follow_one_another(self, make_admin: MakeCalls, front: Front) -> None:
         admin = make_admin()
         states = [
@@ -212,6 +215,7 @@ class TestSavedStates:
             assert [each.checkpoint["channel_values"]["n"] for each in listed] == [3, 2, 1, 0]
             assert [each.parent_config is None for each in listed] == [False, False, False, True]
 
+    @sync_mostly
     def test_a_bad_state_ends_nothing_else(self, make_admin: MakeCalls, front: Front, place: Place) -> None:
         admin = make_admin(max_attempts=1)
         front.fail("PutObject", Answer(403, "AccessDenied"), within="refused.thread")
@@ -265,6 +269,7 @@ class TestSavedStates:
             make_admin().batch_delete_checkpoints(threads, ids)
         assert front.counts() == {}
 
+    @sync_mostly
     def test_progress_is_told(self, make_admin: MakeCalls) -> None:
         reported: list[tuple[int, int | None]] = []
         admin = make_admin()

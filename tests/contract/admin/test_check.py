@@ -14,11 +14,12 @@ from langgraph_checkpoint_s3.admin.check.findings import FINDINGS, RETENTION
 from langgraph_checkpoint_s3.admin.check.report import CheckReport
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy
 from langgraph_checkpoint_s3.plans.setup import PROBE
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly, sync_only
 from tests.contract.front import Answer, Front, Reply
 from tests.contract.support import MakeCalls, Place
 from tests.servers import Server
 from tests.servers.base import free_port
+from tests.support.sampling import combined
 
 OF_NEW_BUCKETS = ("encryption", "public access")
 """Findings about settings that some stores, as Amazon's, make for new buckets."""
@@ -136,6 +137,7 @@ class TestFindings:
         assert report["reads"].status == "unknown"
         assert report["lists"].status == "ok"
 
+    @sync_mostly
     def test_a_range_that_is_answered_with_everything(
         self, make_admin: MakeCalls, front: Front, place: Place
     ) -> None:
@@ -150,6 +152,7 @@ class TestFindings:
 
 
 class TestConnection:
+    @async_mostly
     def test_no_bucket(self, make_admin: MakeCalls, front: Front) -> None:
         report = make_admin(bucket="not-there-at-all").check()
         assert report["connection"].status == report["credentials"].status == "ok"
@@ -195,7 +198,7 @@ class TestConnection:
         assert report["credentials"].status == "missing"
         assert report["writes"].status == "unknown"
 
-    @pytest.mark.parametrize("status", [200, 403])
+    @combined(status=[200, 403], driver=["sync", "async"])
     def test_region_and_clock(self, make_admin: MakeCalls, front: Front, status: int) -> None:
         ahead = datetime.now(timezone.utc) + timedelta(minutes=10)
         headers = {"x-amz-bucket-region": "eu-west-1", "Date": format_datetime(ahead, usegmt=True)}
@@ -218,6 +221,7 @@ class TestConnection:
 
 
 class TestProbe:
+    @async_mostly
     def test_the_probe_is_written_as_checkpoints_are(
         self, make_admin: MakeCalls, front: Front, place: Place
     ) -> None:

@@ -17,6 +17,7 @@ from tests.contract.admin.test_usage import threads
 from tests.contract.front import Answer, Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, build_thread
 from tests.support.reports import FOLDER, MADE, Listed, make_report
+from tests.support.sampling import combined
 
 FORMATS = ("Parquet", "CSV")
 THREADS = ("a", "b/2", "ü 💥", "z" * 300)
@@ -47,7 +48,7 @@ def deliver(place: Place, reports: str, **how: Any) -> datetime:
 
 
 class TestInventory:
-    @pytest.mark.parametrize("file_format", FORMATS)
+    @combined(file_format=FORMATS, driver=["sync", "async"])
     def test_it_answers_as_the_store_does(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, reports: str, file_format: str
     ) -> None:

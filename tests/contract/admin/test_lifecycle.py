@@ -10,10 +10,11 @@ import pytest
 
 from langgraph_checkpoint_s3 import CheckpointArchivedError, InvalidConfigError, NotSupportedError
 from langgraph_checkpoint_s3.admin.lifecycle.policy import LifecyclePolicy, Reach
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, Place, at, build_thread
 from tests.support.lifecycle import chains
+from tests.support.sampling import sample
 
 _SIZE = "TransitionDefaultMinimumObjectSize"
 DATE = datetime(2031, 1, 1, tzinfo=timezone.utc)
@@ -186,6 +187,7 @@ class TestLifecyclePolicies:
         assert cleanup["Expiration"]["ExpiredObjectDeleteMarker"] is True
         assert cleanup["AbortIncompleteMultipartUpload"] == {"DaysAfterInitiation": 7}
 
+    @sync_mostly
     def test_foreign_rules_are_kept(self, make_admin: MakeCalls, place: Place) -> None:
         skip_without_lifecycle(place)
         before = configure(place, foreign(place))
@@ -258,7 +260,7 @@ class TestLifecyclePolicies:
         if not place.server.features.archive:
             pytest.skip("the store has no such storage classes")
         admin = make_admin(prefix="agents/")
-        for number, moves in enumerate(chains()):
+        for number, moves in enumerate(sample(list(chains()), 15)):
             settings: dict[str, Any] = {"transitions": moves, "noncurrent_transitions": moves}
             if number % 2:
                 last = max(moves.values())
@@ -296,6 +298,7 @@ class TestLifecyclePolicies:
             {"Days": 7, "StorageClass": "GLACIER_IR"},
         ]
 
+    @async_mostly
     def test_the_size_below_which_s3_moves_nothing_is_kept(
         self, make_admin: MakeCalls, place: Place, front: Front
     ) -> None:

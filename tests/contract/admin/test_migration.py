@@ -13,7 +13,7 @@ from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 from langgraph.types import Command
 
 from langgraph_checkpoint_s3.admin.migration.migrate import MigrationError
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly, sync_only
 from tests.contract.front import Front
 from tests.contract.support import MakeCalls, MakeSaver, Place, at
 from tests.contract.test_graphs import Runner, asking, plain, shape, skip_where_langgraph_cannot
@@ -81,6 +81,7 @@ class TestMigration:
             assert admin.run(move()).checkpoints == 7
             assert_equal(sqlite, make_saver())
 
+    @async_mostly
     def test_memory(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         source = InMemorySaver()
         put_chain(source, "t", 3, writes=2)
@@ -89,6 +90,7 @@ class TestMigration:
         assert make_admin().migrate(source, concurrency=1).skipped == 2
         assert_equal(source, make_saver())
 
+    @sync_mostly
     def test_another_s3_saver(self, make_admin: MakeCalls, make_saver: MakeSaver) -> None:
         source = make_saver(prefix="old/")
         put_chain(source, "t", 5, values={"big": "state " * 5_000}, writes=2)

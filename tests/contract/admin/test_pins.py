@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3 import NotSupportedError
+from tests.contract.admin.drivers import async_mostly, sync_mostly
 from tests.contract.support import MIB, Calls, MakeCalls, Place, at, checkpoint, metadata, noise
 
 CLASSES = {"default": timedelta(days=90), "trial": timedelta(days=7)}
@@ -47,6 +48,7 @@ class TestPins:
         if not place.server.features.tags:
             pytest.skip("no tags here")
 
+    @sync_mostly
     def test_objects_are_tagged_with_their_class(self, classed: Calls, place: Place) -> None:
         fill(classed)
         found = tags(place)
@@ -78,6 +80,7 @@ class TestPins:
             assert before.items() <= after.items(), "their age has changed"
         assert admin.pinned_threads() == []
 
+    @async_mostly
     def test_setup_and_check_try_tags(
         self, make_calls: MakeCalls, make_admin: MakeCalls, place: Place
     ) -> None:

@@ -10,7 +10,7 @@ import pytest
 from langgraph_checkpoint_s3 import AccessDeniedError, S3Saver
 from langgraph_checkpoint_s3.admin import RetentionPolicy, S3Admin
 from langgraph_checkpoint_s3.admin.retention.prune import Pruned
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly, sync_only
 from tests.contract.front import Answer, Front
 from tests.contract.support import (
     MIB,
@@ -100,6 +100,7 @@ class TestPruning:
         assert any("/writes.tearly" in key for key in place.listing())
         assert admin.prune_threads(2, dry_run=False) == Pruned(dry_run=False, victims=(), errors={})
 
+    @async_mostly
     def test_by_policy(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:
@@ -134,6 +135,7 @@ class TestPruning:
         hourly = RetentionPolicy(hourly=DAY)
         assert len(admin.prune_threads(hourly, dry_run=False).victims) in (2, 3)
 
+    @sync_mostly
     def test_delta_channels_are_gathered_and_ended_calls_go(
         self, make_admin: MakeCalls, make_saver: MakeSaver, place: Place, front: Front
     ) -> None:

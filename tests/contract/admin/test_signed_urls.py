@@ -17,7 +17,7 @@ from langgraph_checkpoint_s3 import DecryptionError, InvalidConfigError, Invalid
 from langgraph_checkpoint_s3.admin.signed_urls.api import SignedUrlWarning
 from langgraph_checkpoint_s3.admin.signed_urls.download import load_signed_url
 from langgraph_checkpoint_s3.admin.transfer.dumps import dumps, loads
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly, sync_only
 from tests.contract.support import MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata, noise
 from tests.support.checkpoints import shown
 from tests.support.hanging import HANG
@@ -138,6 +138,7 @@ class TestSignedUrls:
         with pytest.raises(InvalidKeyError, match="nothing where"):
             load_signed_url(url)
 
+    @sync_mostly
     def test_the_url_is_in_no_log(
         self, make_admin: MakeCalls, make_saver: MakeSaver, caplog: pytest.LogCaptureFixture
     ) -> None:
@@ -153,6 +154,7 @@ class TestSignedUrls:
         assert not any("X-Amz-Signature" in record.getMessage() for record in ours)
         assert "Signature" not in repr(upload)
 
+    @async_mostly
     def test_of_credentials_that_are_temporary(
         self, make_admin: MakeCalls, make_saver: MakeSaver, monkeypatch: pytest.MonkeyPatch, place: Place
     ) -> None:

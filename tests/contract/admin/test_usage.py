@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from langgraph_checkpoint_s3.admin.usage.usage import ClassUsage
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_only
 from tests.contract.front import Front
 from tests.contract.support import Calls, MakeCalls, MakeSaver, Place, at, build_thread, checkpoint, metadata
 
@@ -47,6 +47,7 @@ class TestThreads:
         assert threads(make_admin(prefix="agents/nested")) == ["customer-9"]
         assert threads(make_admin(prefix="")) == ["customer-9"]
 
+    @async_mostly
     def test_they_are_found_by_metadata(
         self, make_admin: MakeCalls, make_saver: MakeSaver, front: Front
     ) -> None:

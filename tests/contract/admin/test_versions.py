@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from langgraph_checkpoint_s3 import CorruptObjectError, InvalidKeyError, NotSupportedError
-from tests.contract.admin.drivers import async_only, sync_only
+from tests.contract.admin.drivers import async_mostly, async_only, sync_mostly, sync_only
 from tests.contract.front import Front
 from tests.contract.support import (
     MIB,
@@ -171,6 +171,7 @@ class TestVersions:
             found = versioned.get_checkpoint_version("thread", last, each.version_id)
             assert shown(found) == before
 
+    @async_mostly
     def test_an_old_version_is_restored(
         self, versioned: Calls, writer: Calls, reader: Calls, place: Place
     ) -> None:
@@ -231,6 +232,7 @@ class TestVersions:
             assert place.objects() == objects
         assert {newest, oldest} <= set(data_versions(versioned, first["id"], "thread"))
 
+    @sync_mostly
     def test_objects_in_parts(self, versioned: Calls, make_calls: MakeCalls) -> None:
         parts: dict[str, Any] = {"multipart_threshold": 5 * MIB, "multipart_part_size": 5 * MIB}
         state = checkpoint({"raw": noise(6 * MIB)})
@@ -376,6 +378,7 @@ class TestPurging:
         assert thread_contents(reader, "thread") == {}
         assert versioned.purge_thread("thread", dry_run=False).versions == 0
 
+    @sync_mostly
     def test_a_receipt(self, admin: Calls, writer: Calls, place: Place, tmp_path: Path) -> None:
         build_thread(writer, checkpoints=3)
         objects, bytes_of = (

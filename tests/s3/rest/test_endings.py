@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 from benchmarks.server import Server
-from tests.support.hanging import HANG
+from tests.contract.scripts import DEVELOPMENT, IMPORTS, assert_clean
+from tests.support.forking import run_forked
 
-ROOT = Path(__file__).parents[3]
 BEGIN = """
-import asyncio, gc, sys
-from langgraph_checkpoint_s3 import S3Saver
-from tests.contract.support import at, checkpoint, metadata
-
 saver = S3Saver("bucket", endpoint_url=sys.argv[1], region="us-east-1")
 
 def use():
@@ -40,18 +33,11 @@ ENDINGS = {
 @pytest.mark.parametrize("ending", ENDINGS)
 def test_no_socket_is_left_open_after(ending: str) -> None:
     with Server() as server:
-        done = subprocess.run(
-            [sys.executable, "-X", "dev", "-W", "error", "-c", BEGIN + ENDINGS[ending], server.endpoint_url],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "PYTHONPATH": str(ROOT),
-                "AWS_ACCESS_KEY_ID": "key",
-                "AWS_SECRET_ACCESS_KEY": "secret",
-            },
-            capture_output=True,
-            text=True,
-            timeout=HANG,
-            check=False,
+        done = run_forked(
+            BEGIN + ENDINGS[ending],
+            server.endpoint_url,
+            options=DEVELOPMENT,
+            imports=IMPORTS,
+            variables={**os.environ, "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret"},
         )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert_clean(done)

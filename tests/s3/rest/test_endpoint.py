@@ -23,6 +23,7 @@ from langgraph_checkpoint_s3.s3.rest import endpoint as module
 from langgraph_checkpoint_s3.s3.rest.endpoint import Endpoint, NeedsSdk, redirected, resolve
 from langgraph_checkpoint_s3.s3.rest.settings import AwsSettings, read_settings
 from langgraph_checkpoint_s3.s3.sync_client import client_arguments, model_loader
+from tests.support.sampling import combined, sample
 from tests.support.surroundings import surroundings
 
 __all__ = ["surroundings"]
@@ -96,8 +97,10 @@ def is_direct(config: S3Config, monkeypatch: pytest.MonkeyPatch) -> bool:
         return resolve(config, read_settings(config)) is not None
 
 
-@pytest.mark.parametrize("region", regions())
-@pytest.mark.parametrize("force_path_style", [None, True])
+@pytest.mark.parametrize(
+    ("force_path_style", "region"),
+    [*((None, region) for region in regions()), *((True, region) for region in sample(regions(), 10))],
+)
 def test_every_region(region: str, force_path_style: bool | None) -> None:
     config = S3Config(bucket="my-bucket", region=region, force_path_style=force_path_style)
     assert found(config) == by_botocore(config)
@@ -222,9 +225,7 @@ VARIABLES: list[dict[str, str]] = [
 ]
 
 
-@pytest.mark.parametrize("profile", [False, True], ids=["environment", "profile"])
-@pytest.mark.parametrize("bucket", ["my-bucket", POINT])
-@pytest.mark.parametrize("variables", VARIABLES, ids=str)
+@combined(variables=VARIABLES, bucket=["my-bucket", POINT], profile={"environment": False, "profile": True})
 def test_variables(
     variables: dict[str, str], bucket: str, profile: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -253,11 +254,11 @@ PROFILES = [
 ]
 
 
-@pytest.mark.parametrize("bucket", ["my-bucket", POINT])
-@pytest.mark.parametrize(
-    "settings", [{}, {"force_path_style": False}, {"endpoint_url": "https://h.example.org"}], ids=str
+@combined(
+    profile=PROFILES,
+    settings=[{}, {"force_path_style": False}, {"endpoint_url": "https://h.example.org"}],
+    bucket=["my-bucket", POINT],
 )
-@pytest.mark.parametrize("profile", PROFILES)
 def test_profiles(profile: str, settings: dict[str, Any], bucket: str, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(f"[default]\n{profile}\n")
     config = S3Config(bucket=bucket, **settings)
