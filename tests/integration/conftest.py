@@ -12,7 +12,7 @@ import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from botocore.exceptions import ClientError
@@ -107,13 +107,11 @@ def make_client(server: Server, *, secret_key: str | None = None) -> S3Client:
     return connect(server, secret_key=secret_key)
 
 
-def empty(client: S3Client, bucket: str, *, versions: bool) -> None:
+def empty(client: Any, bucket: str, *, versions: bool) -> None:
     """Delete every object of a bucket, with all versions where the store keeps them."""
-    names = ("Key", "VersionId")
-    for page in client.get_paginator("list_object_versions" if versions else "list_objects_v2").paginate(
-        Bucket=bucket
-    ):
+    operation = "list_object_versions" if versions else "list_objects_v2"
+    for page in client.get_paginator(operation).paginate(Bucket=bucket):
         found = [item for kind in ("Versions", "DeleteMarkers", "Contents") for item in page.get(kind, ())]
         if found:
-            objects = [{name: item[name] for name in names if name in item} for item in found]
+            objects = [{name: item[name] for name in ("Key", "VersionId") if name in item} for item in found]
             client.delete_objects(Bucket=bucket, Delete={"Objects": objects, "Quiet": True})
