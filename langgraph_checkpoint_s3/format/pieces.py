@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from io import BytesIO
 from itertools import groupby
@@ -82,6 +83,15 @@ def joined(data: Data) -> bytes:
     return bytes(data)
 
 
+class _Memory(BytesIO):
+    """A file that may be collected while its memory is in use, after an error."""
+
+    def close(self) -> None:
+        """Close it if that is possible. From Python 3.13 on, the interpreter prints the error if it isn't."""
+        with contextlib.suppress(BufferError):
+            super().close()
+
+
 class Landing:
     """Memory that bytes are received into, and that becomes a `bytes` object without a copy.
 
@@ -96,7 +106,7 @@ class Landing:
     """
 
     def __init__(self, size: int) -> None:
-        self._file = BytesIO(bytes(size))
+        self._file = _Memory(bytes(size))
         self.view = self._file.getbuffer()
 
     def taken(self) -> bytes:

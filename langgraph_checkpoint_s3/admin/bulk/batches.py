@@ -72,7 +72,7 @@ def attempts(function: Callable[[U], T], arguments: Iterable[U]) -> list[T | Exc
 
 
 def clear_tracebacks(outcomes: Iterable[object]) -> None:
-    """Clear the frames of errors, which may hold whole states: many errors may be kept for long."""
+    """Drop the tracebacks of errors, whose frames may hold whole states: many errors may be kept for long."""
     rest = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
     seen: set[int] = set()
     while rest:
@@ -80,6 +80,7 @@ def clear_tracebacks(outcomes: Iterable[object]) -> None:
         if id(error) not in seen:
             seen.add(id(error))
             traceback.clear_frames(error.__traceback__)
+            error.__traceback__ = None  # from Python 3.13 on, a frame's callers stay with it
             rest += [each for each in (error.__cause__, error.__context__) if each is not None]
 
 

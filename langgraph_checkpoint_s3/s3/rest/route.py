@@ -174,6 +174,9 @@ def _tls_context(settings: AwsSettings) -> ssl.SSLContext:
         )
     except OSError as error:  # ssl.SSLError is one
         raise InvalidConfigError(f"The certificates in {bundle} can't be read: {error}") from error
+    # As with boto3. From Python 3.13 on, the default refuses certificates of private authorities that have no
+    # Authority Key Identifier.
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     if settings.client_cert is not None:
         files = (settings.client_cert,) if isinstance(settings.client_cert, str) else settings.client_cert
         try:
