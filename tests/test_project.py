@@ -117,3 +117,17 @@ def test_sizes_are_in_one_system_of_units() -> None:
     others = re.compile(r"\b[KMGT]iB\b|\d ?(?:KB|kb|Kb|mb|gb)\b")
     for path in texts:
         assert not others.search(path.read_text(encoding="utf-8")), path
+
+
+def test_each_exception_to_a_rule_has_its_reason() -> None:
+    """Each comment that silences mypy or ruff is followed by the reason."""
+    exception = re.compile(r"# (?:type: ignore\b(?:\[[\w, -]+\])?|noqa\b(?:: [A-Z0-9, ]+\b)?)")
+    lines = [
+        (path, line[found[-1].end() :])
+        for folder in ("benchmarks", "docs", "examples", "langgraph_checkpoint_s3", "tests")
+        for path in (ROOT / folder).rglob("*.py")
+        for line in path.read_text(encoding="utf-8").splitlines()
+        if (found := list(exception.finditer(line)))
+    ]
+    assert len(lines) > 200
+    assert [(path, rest) for path, rest in lines if not re.match(r"  # \S| - \S", rest)] == []

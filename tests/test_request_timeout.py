@@ -91,7 +91,7 @@ def test_where_there_is_less_patience_that_counts() -> None:
     ids=lambda each: type(each).__name__,
 )
 def test_what_is_large_or_moved_by_the_store_has_more_time(request_: object, seconds: float) -> None:
-    assert allowance(request_) == seconds  # type: ignore[arg-type]
+    assert allowance(request_) == seconds  # type: ignore[arg-type]  # any request will do
 
 
 def test_what_is_awaited_is_cut() -> None:

@@ -73,7 +73,7 @@ OURS = {"no address": {}, "AWS's": {"endpoint_url": AWS}}
 @pytest.mark.parametrize("place", [{}, {"endpoint_url": AWS}, {"endpoint_url": ELSEWHERE}], ids=str)
 @pytest.mark.parametrize("bucket", GOOD)
 def test_a_buckets_name(bucket: str, place: dict[str, str]) -> None:
-    assert S3Config(bucket=bucket, **place).bucket == bucket  # type: ignore[arg-type]
+    assert S3Config(bucket=bucket, **place).bucket == bucket  # type: ignore[arg-type]  # settings of any type
 
 
 @pytest.mark.parametrize("place", [{}, {"endpoint_url": AWS}, {"endpoint_url": ELSEWHERE}], ids=str)
@@ -89,7 +89,7 @@ def test_no_buckets_name_on_aws(bucket: str) -> None:
     for place in ({}, {"endpoint_url": AWS}):
         for make in (S3Config, S3Saver):
             with pytest.raises(InvalidConfigError, match="If the store isn't AWS, set endpoint_url"):
-                make(bucket=bucket, **place)  # type: ignore[arg-type]
+                make(bucket=bucket, **place)  # type: ignore[arg-type]  # settings of any type
     assert S3Config(bucket=bucket, endpoint_url=ELSEWHERE).bucket == bucket
 
 
@@ -142,7 +142,7 @@ def test_no_archive(name: str) -> None:
         with pytest.raises(
             InvalidConfigError, match=r"GLACIER_IR or INTELLIGENT_TIERING.*set_lifecycle_policy"
         ):
-            S3Config(bucket="bucket", storage_class=name, **place)  # type: ignore[arg-type]
+            S3Config(bucket="bucket", storage_class=name, **place)  # type: ignore[arg-type]  # any text
 
 
 @pytest.mark.parametrize("name", ["FOO", "standard", "Standard_IA", "STANDARD ", *OTHER_CLASSES])
@@ -160,7 +160,7 @@ def test_no_storage_class_anywhere(name: str) -> None:
 
 
 def test_every_class_that_s3_has_is_known() -> None:
-    known = Session().get_service_model("s3").shape_for("StorageClass").enum  # type: ignore[attr-defined]
+    known = Session().get_service_model("s3").shape_for("StorageClass").enum  # type: ignore[attr-defined]  # of shapes with an enum
     assert set(known) == {*STORAGE_CLASSES, *ARCHIVE_CLASSES, *OTHER_CLASSES}
 
 
@@ -256,8 +256,8 @@ def test_an_unknown_keyword_is_answered_with_what_was_meant(name: str, meant: st
     saver: Any = S3Saver
     config: Any = S3Config
     makes: list[Callable[[], Any]] = [
-        lambda: S3Config(**{"bucket": "bucket", name: "x"}),  # type: ignore[arg-type]
-        lambda: S3Config(**{name: "x"}),  # type: ignore[arg-type]
+        lambda: S3Config(**{"bucket": "bucket", name: "x"}),  # type: ignore[arg-type]  # invalid on purpose
+        lambda: S3Config(**{name: "x"}),  # type: ignore[arg-type]  # invalid on purpose
         lambda: S3Config.from_conn_string(f"s3://bucket?{name}=x"),
         lambda: config.from_conn_string("s3://bucket", **{name: "x"}),
         lambda: config.from_env(**{name: "x"}),

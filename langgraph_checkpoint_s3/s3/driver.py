@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Generator, Sequence
 from typing import Any, Final, NamedTuple
 
@@ -52,3 +53,18 @@ def clear_frames(error: BaseException) -> None:
                 with contextlib.suppress(RuntimeError):  # it runs
                     frame.clear()
         cause = cause.__cause__
+
+
+def drop_tracebacks(error: BaseException) -> None:
+    """Drop the tracebacks of an error that nobody raises again, and of the errors behind it.
+
+    Their frames hold what was sent or received.
+    """
+    seen = {id(sys.exc_info()[1])}  # the caller may be handling an error, and raise that one again
+    rest: list[BaseException | None] = [error]
+    while rest:
+        each = rest.pop()
+        if each is not None and id(each) not in seen:
+            seen.add(id(each))
+            each.__traceback__ = None
+            rest += [each.__cause__, each.__context__]

@@ -20,7 +20,7 @@ from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeAlias, TypeVar
 
 from langgraph_checkpoint_s3.fork_safety import renew_after_fork
-from langgraph_checkpoint_s3.s3.driver import clear_frames
+from langgraph_checkpoint_s3.s3.driver import drop_tracebacks
 
 T = TypeVar("T")
 Outcome: TypeAlias = "tuple[Any, BaseException | None]"
@@ -348,5 +348,5 @@ def split(outcomes: Sequence[Outcome]) -> tuple[list[Any], BaseException | None]
     """Return the results of calls, and the first error. The others are dropped."""
     errors = [error for _, error in outcomes if error is not None]
     for dropped in errors[1:]:
-        clear_frames(dropped)
+        drop_tracebacks(dropped)
     return [result for result, _ in outcomes], errors[0] if errors else None

@@ -239,7 +239,7 @@ def test_the_server_takes_objects_in_parts(client: S3Client, server: Server) -> 
         Bucket=BUCKET,
         Key="large",
         UploadId=upload,
-        MultipartUpload={"Parts": named},  # type: ignore[typeddict-item]
+        MultipartUpload={"Parts": named},  # type: ignore[typeddict-item]  # plain dicts
     )
     assert server.buckets[BUCKET].objects["large"].data == b"\1\1\1\1\1\2\2\2\2\2"
     given_up = client.create_multipart_upload(Bucket=BUCKET, Key="large")["UploadId"]

@@ -174,7 +174,7 @@ async def farewell() -> None:
     aiohttp closes a connection that the server won't keep without waiting for it, and names this
     among its traps ("Graceful Shutdown" in its documentation). What is open, and stays so, still warns.
     """
-    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    selector = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]  # of selector event loops
     for _ in range(1000):
         if len(selector.get_map()) <= 1:  # the loop's own
             break
@@ -207,7 +207,7 @@ def checkpoint(values: dict[str, Any] | None = None, *, checkpoint_id: str | Non
 
 def metadata(step: int = 0, **more: Any) -> CheckpointMetadata:
     made: dict[str, Any] = {"source": "loop", "step": step, "parents": {}, **more}
-    return made  # type: ignore[return-value]
+    return made  # type: ignore[return-value]  # a plain dict
 
 
 @functools.lru_cache(8)

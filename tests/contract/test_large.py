@@ -44,7 +44,7 @@ class TestLargeStates:
         }
         front.reset()
         found = reader.get_tuple(at())
-        assert digest(found.checkpoint["channel_values"]["raw"]) == digest(state["raw"])  # type: ignore[arg-type]
+        assert digest(found.checkpoint["channel_values"]["raw"]) == digest(state["raw"])  # type: ignore[arg-type]  # values are untyped
         assert found.checkpoint["channel_values"]["text"] == "small"
         assert front.counts() == {"ListObjectsV2": 1, "GetObject": 3}
         ranges = sorted(seen.headers["range"] for seen in front.log if seen.operation == "GetObject")
@@ -157,7 +157,7 @@ class TestLargeStates:
         replacement = {**made, "channel_values": {"raw": noise(11 * MIB, 2)}}
         writer.put(at(), made, metadata(), {})
         [key] = place.listing()
-        make_saver(prefix="other/").put(at(), replacement, metadata(), {})  # type: ignore[arg-type]
+        make_saver(prefix="other/").put(at(), replacement, metadata(), {})  # type: ignore[arg-type]  # a plain dict
         [other] = set(place.listing()) - {key}
         reader = make_calls(multipart_part_size=5 * MIB, max_concurrency=1)
         if reader.asynchronous:
@@ -178,4 +178,4 @@ class TestLargeStates:
         breaker.succeeded = succeeded
         found = reader.get_tuple(at()).checkpoint["channel_values"]["raw"]
         assert len(heard) > 3
-        assert digest(found) == digest(replacement["channel_values"]["raw"])  # type: ignore[index]
+        assert digest(found) == digest(replacement["channel_values"]["raw"])  # type: ignore[index]  # a plain dict

@@ -315,7 +315,7 @@ class TestOtherVersions:
         self, spans: InMemorySpanExporter, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         class Old(metrics.NoOpMeter):
-            def create_histogram(self, name: str, unit: str = "", description: str = "") -> Any:  # type: ignore[override]
+            def create_histogram(self, name: str, unit: str = "", description: str = "") -> Any:  # type: ignore[override]  # the signature of older versions
                 return metrics.NoOpHistogram(name, unit, description)
 
         monkeypatch.setattr(metrics, "get_meter", lambda *_: Old("old"))

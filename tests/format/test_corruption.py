@@ -39,7 +39,7 @@ def small(codec: Compression) -> list[tuple[bytes, Open]]:
     """A small object of each kind, with a frame that the codec compresses."""
     checkpoint = {**empty_checkpoint(), "id": "1", "channel_values": {"a": "x" * 200, "b": None}}
     return [
-        (encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, {"step": 1}, "0"), as_checkpoint),  # type: ignore[arg-type]
+        (encode_checkpoint(SERDE, codec, ORIGIN, checkpoint, {"step": 1}, "0"), as_checkpoint),  # type: ignore[arg-type]  # a plain dict
         (
             encode_tasks(
                 codec,

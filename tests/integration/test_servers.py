@@ -37,7 +37,7 @@ def status(error: pytest.ExceptionInfo[ClientError]) -> int:
 
 
 def list_all(client: S3Client, bucket: str, **options: object) -> list[str]:
-    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, **options)  # type: ignore[arg-type]
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, **options)  # type: ignore[arg-type]  # options are untyped
     return [found["Key"] for page in pages for found in page.get("Contents", ())]
 
 

@@ -159,7 +159,7 @@ class Sealed(OnServer):
 
     @classmethod
     @contextlib.contextmanager
-    def from_conn_string(cls, conn_string: str) -> Iterator[Sealed]:  # type: ignore[override]
+    def from_conn_string(cls, conn_string: str) -> Iterator[Sealed]:  # type: ignore[override]  # another saver
         assert conn_string == ":memory:"
         yield cls()
 
@@ -169,7 +169,7 @@ class AsyncSealed(Sealed):
 
     @classmethod
     @contextlib.asynccontextmanager
-    async def from_conn_string(cls, conn_string: str) -> AsyncIterator[AsyncSealed]:  # type: ignore[override]
+    async def from_conn_string(cls, conn_string: str) -> AsyncIterator[AsyncSealed]:  # type: ignore[override]  # another saver
         assert conn_string == ":memory:"
         yield cls()
 
@@ -180,9 +180,9 @@ if S3:
     import memory_instead
 
     memory_instead.install()
-    memory.InMemorySaver = memory.MemorySaver = InMemory  # type: ignore[misc, assignment]
-    sqlite.SqliteSaver = Sealed  # type: ignore[misc, assignment]
-    sqlite_aio.AsyncSqliteSaver = AsyncSealed  # type: ignore[misc, assignment]
+    memory.InMemorySaver = memory.MemorySaver = InMemory  # type: ignore[misc, assignment]  # replaced for its tests
+    sqlite.SqliteSaver = Sealed  # type: ignore[misc, assignment]  # replaced for its tests
+    sqlite_aio.AsyncSqliteSaver = AsyncSealed  # type: ignore[misc, assignment]  # replaced for its tests
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -253,7 +253,7 @@ def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     loader = botocore.loaders.create_loader()  # parses the description of S3 once, not for each saver
     botocore.session.create_loader = lambda search_path_string=None: loader
     # Its ids of requests are no matter of the tests that number `uuid.uuid4`.
-    botocore.endpoint.uuid = types.SimpleNamespace(uuid4=uuid.uuid4)  # type: ignore[attr-defined]
+    botocore.endpoint.uuid = types.SimpleNamespace(uuid4=uuid.uuid4)  # type: ignore[attr-defined]  # replaced for its tests
     os.environ |= dict.fromkeys(("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"), "test")
     log = tmp_path_factory.mktemp("moto") / "log"
     with child("moto", [sys.executable, "-c", _MOTO], log=log) as server:

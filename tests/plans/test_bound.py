@@ -246,7 +246,7 @@ def test_a_prefix_moves_into_an_encrypting_one_by_migrate_alone(fake: FakeS3) ->
     with pytest.raises(InvalidKeyError, match="put it in a list"):
         admin.import_threads(source, "chat")
     with pytest.raises(InvalidConfigError, match="migrate"):
-        admin.import_threads(InMemorySaver())  # type: ignore[arg-type]
+        admin.import_threads(InMemorySaver())  # type: ignore[arg-type]  # invalid on purpose
     assert admin.migrate(source).checkpoints == 3
     assert admin.migrate(make_saver(fake, prefix="a/x/"), ["chat"]).skipped == 3
 

@@ -101,7 +101,7 @@ def test_any_name_is_found_by_it_and_shows_nowhere(
         "versions_seen": {},
     }
     metadata: Any = {"source": run, "step": number, "run_id": run}
-    saver.put(config, checkpoint, metadata, {})  # type: ignore[arg-type]
+    saver.put(config, checkpoint, metadata, {})  # type: ignore[arg-type]  # a plain dict
     saver.put_writes(place(thread, "01", ns), [("c", 1)], task)
     reader = saver_with(fake, Keys(names="n"), private_keys=True)
     found = get(reader, config)
@@ -181,7 +181,7 @@ def test_a_missing_key_is_named_and_nothing_is_changed(fake: FakeS3, act: str) -
     acts: dict[str, Any] = {
         "get_tuple": lambda: saver.get_tuple(place("t")),
         "list": lambda: list(saver.list(place("t"))),
-        "prune": lambda: (saver.prune(["t"]), saver.get_tuple(place("t"))),  # type: ignore[func-returns-value]
+        "prune": lambda: (saver.prune(["t"]), saver.get_tuple(place("t"))),  # type: ignore[func-returns-value]  # its result is unused
         "copy_thread": lambda: saver.copy_thread("t", "u"),
         "put on it": lambda: [saver.get_tuple(place("t")), put(saver, "9")],
     }

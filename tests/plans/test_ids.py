@@ -42,7 +42,7 @@ class Loud(str):
     def __str__(self) -> str:
         return "loud"
 
-    __repr__ = __format__ = __str__  # type: ignore[assignment]
+    __repr__ = __format__ = __str__  # type: ignore[assignment]  # the same text everywhere
 
 
 BAD: list[Any] = [True, b"a", 1.5, ["a"], object(), {"a": 1}, bytearray(b"a"), ("a",)]
@@ -318,7 +318,7 @@ def test_a_hash_stays_one() -> None:
 def test_a_list_of_ids_is_consumed_once(fake: FakeS3) -> None:
     for thread in ("a", "b", "c"):
         put_chain(make_saver(fake), thread, 2)
-    make_saver(fake).prune(each for each in ("a", "b", "a"))  # type: ignore[arg-type]
+    make_saver(fake).prune(each for each in ("a", "b", "a"))  # type: ignore[arg-type]  # an iterator, which the types leave out
     assert [len(ids(make_saver(fake), place(thread))) for thread in "abc"] == [1, 1, 2]
 
 

@@ -168,7 +168,7 @@ def test_an_error_at_the_very_beginning_ends_the_others() -> None:
     with pytest.raises(BoomError):
         run(gather(started))
     assert log == ["a: BoomError"]  # the last one had not begun
-    assert [plan.gi_frame for plan in started] == [None, None, None]  # type: ignore[attr-defined]
+    assert [plan.gi_frame for plan in started] == [None, None, None]  # type: ignore[attr-defined]  # of generators
 
 
 def cleaning(request: Request[Any], *after: Request[Any], log: list[Any]) -> Plan[None]:
@@ -205,7 +205,7 @@ def test_abreast_can_be_closed_while_it_cleans_up() -> None:
     next(plan)
     assert plan.throw(BoomError()) == [B]
     plan.close()
-    assert [each.gi_frame for each in started] == [None, None]  # type: ignore[attr-defined]
+    assert [each.gi_frame for each in started] == [None, None]  # type: ignore[attr-defined]  # of generators
 
 
 def test_closing_abreast_closes_all_plans() -> None:

@@ -257,7 +257,7 @@ def test_the_completion_does_not_depend_on_the_etag(fake: FakeS3, etag: str, pla
             return outcome
         return Stored("another" if etag == "wrong" else "")
 
-    fake._complete = answer  # type: ignore[assignment, method-assign]
+    fake._complete = answer  # type: ignore[assignment, method-assign]  # replaced for the test
     fourth = go_on(saver, third)
     assert lenders(fake, "04") == []
     make_saver(fake).delete_for_runs(["old"])

@@ -140,7 +140,7 @@ def test_a_head_that_is_replaced_is_never_read_mixed(fake: FakeS3, replace: Call
         bucket.hook = change
         reader = make_saver(bucket)
         found = [each.metadata for each in reader.list(place("t"), filter={"mark": "old"})]
-        assert not found or (found[0]["mark"] == "old" and found[0]["noise"] == noise)  # type: ignore[typeddict-item]
+        assert not found or (found[0]["mark"] == "old" and found[0]["noise"] == noise)  # type: ignore[typeddict-item]  # metadata of the test
 
 
 @pytest.mark.parametrize("replace", [overwrite, put], ids=["overwritten", "put again"])

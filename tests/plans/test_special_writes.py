@@ -279,7 +279,7 @@ def test_what_was_deleted_meanwhile_is_written_anew(fake: FakeS3, write: Write) 
     [key] = fake.keys("/writes.")
     for kind, moment in ((PutObject, "after"), (GetObject, "after")):
         write(make_saver(fake), [(RESUME, "old")])
-        fake.hook = once(kind, lambda _: fake.delete(key), moment)  # type: ignore[arg-type]
+        fake.hook = once(kind, lambda _: fake.delete(key), moment)  # type: ignore[arg-type]  # one of its moments
         write(make_saver(fake), [(INTERRUPT, "new")])
         fake.hook = None
         assert shown(fake)[INTERRUPT] == "new"

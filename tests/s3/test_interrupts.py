@@ -217,4 +217,4 @@ def test_an_operation_can_be_interrupted_at_every_line(client: Client) -> None:
             assert inside.store(saver).run(reading(4), "test") == 4, where
             assert inside.store(saver).run(ask(GetObject("k")), "test") == Body(b"data", "e", 4)
 
-        assert at_every_line(lambda: inside.store(saver).run(reading(4), "test"), check) > 50  # type: ignore[arg-type]
+        assert at_every_line(lambda: inside.store(saver).run(reading(4), "test"), check) > 50  # type: ignore[arg-type]  # a plan of the test

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from langgraph_checkpoint_s3.plans.put import put, put_task
 from langgraph_checkpoint_s3.plans.retention import with_class
 from langgraph_checkpoint_s3.plans.scan import Scan
 from langgraph_checkpoint_s3.plans.state import save, state_of
+from langgraph_checkpoint_s3.s3.driver import drop_tracebacks
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -55,7 +55,14 @@ def settle(plans: Sequence[Plan[T]], note_error: NoteError, weight: int = 0) -> 
     for outcome in outcomes:
         if isinstance(outcome, S3CheckpointError):
             note_error(outcome)
-    clear_tracebacks(outcomes)
+    return _for_long(outcomes)
+
+
+def _for_long(outcomes: list[T | Exception]) -> list[T | Exception]:
+    """Return outcomes that may be kept for long: their errors hold no states."""
+    for outcome in outcomes:
+        if isinstance(outcome, Exception):
+            drop_tracebacks(outcome)
     return outcomes
 
 
@@ -67,21 +74,7 @@ def attempts(function: Callable[[U], T], arguments: Iterable[U]) -> list[T | Exc
             outcomes.append(function(argument))
         except Exception as error:  # noqa: BLE001  # returned as a result
             outcomes.append(error)
-    clear_tracebacks(outcomes)
-    return outcomes
-
-
-def clear_tracebacks(outcomes: Iterable[object]) -> None:
-    """Drop the tracebacks of errors, whose frames may hold whole states: many errors may be kept for long."""
-    rest = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
-    seen: set[int] = set()
-    while rest:
-        error = rest.pop()
-        if id(error) not in seen:
-            seen.add(id(error))
-            traceback.clear_frames(error.__traceback__)
-            error.__traceback__ = None  # from Python 3.13 on, a frame's callers stay with it
-            rest += [each for each in (error.__cause__, error.__context__) if each is not None]
+    return _for_long(outcomes)
 
 
 @dataclass(frozen=True, slots=True)

@@ -77,7 +77,7 @@ class TestPut:
         with one.counted() as expected:
             for each in items:
                 parent = each.parent_config or place("t")
-                saver.put_writes(each.config, [("c", each.pending_writes[0][2])], "t", "~00000000")  # type: ignore[index]
+                saver.put_writes(each.config, [("c", each.pending_writes[0][2])], "t", "~00000000")  # type: ignore[index]  # it has some
                 saver.put(parent, each.checkpoint, each.metadata, each.checkpoint["channel_versions"])
         with other.counted() as count:
             S3Admin(make_saver(other, borrow=borrow)).batch_put(items)

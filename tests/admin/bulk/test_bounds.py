@@ -165,6 +165,17 @@ class TestMemory:
         finally:
             gc.enable()
 
+    def test_an_error_that_the_caller_handles_keeps_its_traceback(self, fake: FakeS3) -> None:
+        fake.hook = failing(PutObject)
+        try:
+            raise ZeroDivisionError
+        except ZeroDivisionError as error:
+            handled = error
+            [result] = S3Admin(make_saver(fake)).batch_put(watched(1, v=1))
+        assert isinstance(result.error, StorageUnavailableError)
+        assert result.error.__traceback__ is None
+        assert handled.__traceback__ is not None
+
     def test_the_peak_does_not_grow_with_the_number(self) -> None:
         size = 50_000
         noise = random.Random(0)

@@ -215,7 +215,7 @@ class Array:
     def __eq__(self, other: object) -> Any:
         raise ValueError("the truth value of an array is ambiguous")
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # unhashable on purpose
 
 
 @pytest.mark.parametrize(
@@ -284,7 +284,7 @@ class TestMemory:
         most = 0
 
         class Watched(set[int]):
-            __hash__ = object.__hash__  # type: ignore[assignment]
+            __hash__ = object.__hash__  # type: ignore[assignment]  # hashable again
 
         class Watching(InMemorySaver):
             def get_tuple(self, config: Any) -> CheckpointTuple | None:
@@ -294,7 +294,7 @@ class TestMemory:
                 watched = Watched()
                 alive.add(watched)
                 most = max(most, len(alive))
-                found.config["watched"] = watched  # type: ignore[typeddict-unknown-key]
+                found.config["watched"] = watched  # type: ignore[typeddict-unknown-key]  # a key of the test
                 metadata: Any = {**found.metadata, "__watched": watched}
                 return found._replace(metadata=metadata)
 

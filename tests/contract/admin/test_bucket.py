@@ -123,7 +123,7 @@ class TestConfigureBucket:
         place.client.put_bucket_metrics_configuration(
             Bucket=place.bucket,
             Id="theirs",
-            MetricsConfiguration=theirs,  # type: ignore[arg-type]
+            MetricsConfiguration=theirs,  # type: ignore[arg-type]  # a plain dict
         )
         metrics, tiering = admin.configure_bucket(**{**nothing, **asked})
         assert (metrics.before, tiering.before) == (None, None)
